@@ -1,0 +1,1 @@
+"""The use cases: save, load, activate, measure, clean up. Knows no concrete backend."""

@@ -1,0 +1,159 @@
+"""What a store of artifacts has to do, wherever the bytes are.
+
+An artifact is immutable and known by the digest of its bytes. `ArtifactWriter.finish` returns when the bytes
+survive a power cut; equal bytes are stored once. Nothing is ever half there under its digest. A store never
+deletes what it did not make.
+
+Every method may be called from many threads and processes at once. No room raises StorageFullError, any other
+refusal StorageError; in both cases nothing of the attempt is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from ai_engine.domain.records import Digest, Identity
+
+
+class Stored(NamedTuple):
+    """Bytes that are durable: what they are called and how many they are."""
+
+    digest: Digest
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An artifact's bytes, held for as long as anything refers to `view`.
+
+    Attributes
+    ----------
+    view : memoryview
+        All the bytes. Writing to it changes neither the store nor what others see.
+    identity : Identity or None
+        None where the store cannot tell; the digest then has to be checked at every opening.
+    """
+
+    view: memoryview
+    identity: Identity | None
+
+
+class ArtifactWriter(Protocol):
+    """Bytes on their way into a store. Until it is left as a context, `sweep` leaves them alone."""
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        """Append bytes, which must not change before `finish`; return how many."""
+
+    def finish(self) -> Stored:
+        """Make the bytes durable and return their digest; once more, should they have been removed since."""
+
+
+class ArtifactStore(Protocol):
+    """Bytes by digest."""
+
+    @property
+    def location(self) -> str:
+        """Where it is, for messages."""
+
+    def create(self) -> AbstractContextManager[ArtifactWriter]:
+        """Take in an artifact; leaving the context before `finish` leaves nothing."""
+
+    def open(self, digest: Digest) -> Opened | None:
+        """Return the bytes as they are stored, unchecked; None where there are none."""
+
+    def identify(self, digest: Digest) -> Identity | None:
+        """Return the present identity of an artifact; None where there is none."""
+
+    def path(self, digest: Digest) -> str | None:
+        """Return the file of an artifact, where it has one that other names can be given to."""
+
+    def has(self, digest: Digest) -> bool:
+        """Tell whether there are bytes under the digest, of whatever quality."""
+
+    def delete(self, digest: Digest) -> int:
+        """Remove an artifact; return the bytes that the disk got back, 0 where there was none."""
+
+    def list(self) -> Iterator[Digest]:
+        """Yield the digest of every artifact."""
+
+    def leftovers(self) -> Iterator[AbstractContextManager[Digest | None]]:
+        """Yield what killed writers left behind.
+
+        Entering one yields the digest that the writer may have stored without anybody knowing, None where it
+        did not get so far; leaving it without an error removes the leftover.
+        """
+
+
+class Shelf(Protocol):
+    """The files under which people find versions; each is a copy of the truth, or another name for it."""
+
+    def path(self, name: str, version: str, is_ours: Callable[[str], bool]) -> str:
+        """Return where the file of a new version will be; what stands there and is not ours is avoided."""
+
+    def record_path(self, path: str) -> str:
+        """Return where the record of the version at `path` is."""
+
+    def stage(
+        self, path: str, data: bytes | None, source: str | None, record: bytes
+    ) -> AbstractContextManager[Callable[[], None]]:
+        """Write a version's file and record aside; calling what is yielded puts them in their place.
+
+        Parameters
+        ----------
+        path : str
+            Where the file will be.
+        data : bytes or None
+            What is in it; None where it is another name for `source`.
+        source : str or None
+            A file that may hold the same bytes already.
+        record : bytes
+            What a lost catalogue is rebuilt from.
+        """
+
+    def records(self) -> Iterator[bytes]:
+        """Yield every record that there is."""
+
+    def holds(self, path: str, data: bytes) -> bool:
+        """Tell whether the file has exactly these bytes."""
+
+    def mend(self, path: str, data: bytes) -> None:
+        """Write the file of a version again."""
+
+    def remove(self, path: str) -> int:
+        """Remove a file of ours; return the bytes that the disk got back, 0 where there was none."""
+
+
+class Waiting(NamedTuple):
+    """An operation in the journal; empty where its file cannot be read."""
+
+    entry: str
+    operation: dict[str, Any]
+
+
+class Journal(Protocol):
+    """Operations that the catalogue could not take, in the order in which they were given."""
+
+    @property
+    def location(self) -> str:
+        """Where it is, for messages."""
+
+    def append(self, operation: Mapping[str, Any]) -> Waiting:
+        """Make an operation durable behind all others. Raises StorageError."""
+
+    def waiting(self) -> list[Waiting]:
+        """Return all operations, oldest first."""
+
+    def replaying(self) -> AbstractContextManager[list[Waiting]]:
+        """Yield all operations, oldest first, while no other process can append or replay."""
+
+    def remove(self, entry: str) -> None:
+        """Forget an operation that the catalogue has taken."""
+
+    def reject(self, entry: str) -> str:
+        """Set an operation aside that the catalogue will never take; return where it is kept."""
+
+    def stamp(self) -> int:
+        """Return a number that differs once the journal has changed; 0 where there is none."""

@@ -1,0 +1,89 @@
+"""Where files are written before they get their names, and how a killed writer's are told from a live one's.
+
+Each entry is locked by its writer for as long as it is in use. The system releases the lock when the writer
+dies, however it dies; an entry whose lock is free is a leftover, and nothing else is: neither its age nor its
+name says so.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from uuid import uuid4
+
+from ai_engine.artifacts.files import make_directory
+
+
+class Entry:
+    """A file of the sandbox, open for writing and locked."""
+
+    def __init__(self, path: str, descriptor: int) -> None:
+        self.path, self.descriptor = path, descriptor
+
+    def label(self, text: str) -> None:
+        """Put a label in front of the entry's name, for whoever finds it as a leftover."""
+        directory, name = os.path.split(self.path)
+        if name.startswith(f"{text}."):
+            return
+        labelled = f"{directory}/{text}.{name}"
+        os.rename(self.path, labelled)
+        self.path = labelled
+
+
+class Sandbox:
+    """A directory of entries, on the file system on which they will stay.
+
+    Parameters
+    ----------
+    path : str
+        The directory; made when the first entry is.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    @contextmanager
+    def entry(self) -> Iterator[Entry]:
+        """Make an entry; leaving the context removes what of it is still in the sandbox."""
+        entry = self._create()
+        try:
+            yield entry
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(entry.path)
+            os.close(entry.descriptor)
+
+    def _create(self) -> Entry:
+        while True:
+            path = f"{self.path}/{uuid4().hex}"
+            try:
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+            except FileNotFoundError:
+                make_directory(self.path)
+                continue
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.fstat(descriptor).st_nlink:
+                return Entry(path, descriptor)
+            os.close(descriptor)  # a sweeper took it for a leftover before it was locked
+
+    def leftovers(self) -> Iterator[str]:
+        """Yield the path of each entry whose writer is gone, locked while the caller looks at it."""
+        try:
+            names = os.listdir(self.path)
+        except FileNotFoundError:
+            return
+        for name in names:
+            path = f"{self.path}/{name}"
+            try:
+                descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            except OSError:  # gone meanwhile, or a link that somebody planted: not an entry of ours
+                continue
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                yield path
+            except BlockingIOError:
+                continue
+            finally:
+                os.close(descriptor)

@@ -1,0 +1,104 @@
+"""The files under which people find versions, and the records from which a lost catalogue is rebuilt.
+
+Nothing here is the truth: that is the catalogue's row and the artifact. So these files are not synced; one
+that is missing or altered is written again from the truth.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+from ai_engine.artifacts.directory import ModelDirectory
+from ai_engine.artifacts.files import allocated, make_directory, storage_errors, write_all
+from ai_engine.artifacts.sandbox import Entry
+from ai_engine.domain.names import file_name
+
+
+class LocalShelf:
+    """See protocol.Shelf.
+
+    Parameters
+    ----------
+    directory : ModelDirectory
+        Where the files stand.
+    """
+
+    def __init__(self, directory: ModelDirectory) -> None:
+        self._directory = directory
+        self._records = f"{directory.engine}/records"
+
+    def path(self, name: str, version: str, is_ours: Callable[[str], bool]) -> str:
+        plain = f"{self._directory.path}/{file_name(name, version)}"
+        path, tries = plain, 1
+        while os.path.lexists(path) and not is_ours(path):
+            tries += 1
+            path = f"{plain.removesuffix('.pkl')}~{tries}.pkl"
+        return path
+
+    def record_path(self, path: str) -> str:
+        return f"{self._records}/{os.path.basename(path)}.json"
+
+    @contextmanager
+    def stage(
+        self, path: str, data: bytes | None, source: str | None, record: bytes
+    ) -> Iterator[Callable[[], None]]:
+        with storage_errors(self._directory.path), ExitStack() as entries:
+            copy = self._copy(entries, data, source)
+            about = entries.enter_context(self._directory.sandbox.entry())
+            write_all(about.descriptor, record)
+
+            def publish() -> None:
+                os.rename(copy, path)
+                try:
+                    os.rename(about.path, self.record_path(path))
+                except FileNotFoundError:
+                    make_directory(self._records)
+                    os.rename(about.path, self.record_path(path))
+
+            yield publish
+
+    def _copy(self, entries: ExitStack, data: bytes | None, source: str | None) -> str:
+        """Return a file of the sandbox with the bytes: `source` under another name, or a copy of `data`."""
+        entry: Entry = entries.enter_context(self._directory.sandbox.entry())
+        if source is not None and (data is None or self.holds(source, data)):
+            with suppress(OSError):  # no hard links here, or too many on this file: a copy does as well
+                os.unlink(entry.path)
+                os.link(source, entry.path, follow_symlinks=False)
+                return entry.path
+            entry = entries.enter_context(self._directory.sandbox.entry())
+        if data is None:
+            assert source is not None  # a large artifact has a file
+            os.unlink(entry.path)
+            os.symlink(os.path.relpath(source, self._directory.path), entry.path)
+        else:
+            write_all(entry.descriptor, data)
+        return entry.path
+
+    def records(self) -> Iterator[bytes]:
+        with suppress(FileNotFoundError):
+            for name in sorted(os.listdir(self._records)):
+                with suppress(OSError), open(f"{self._records}/{name}", "rb") as file:
+                    yield file.read()
+
+    def holds(self, path: str, data: bytes) -> bool:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            return False
+        with os.fdopen(descriptor, "rb") as file:
+            return os.fstat(descriptor).st_size == len(data) and file.read() == data
+
+    def mend(self, path: str, data: bytes) -> None:
+        with storage_errors(path), self._directory.sandbox.entry() as entry:
+            write_all(entry.descriptor, data)
+            os.rename(entry.path, path)
+
+    def remove(self, path: str) -> int:
+        try:
+            found = os.lstat(path)
+            os.unlink(path)
+        except FileNotFoundError:
+            return 0
+        return allocated(found)

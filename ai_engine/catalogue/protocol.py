@@ -1,0 +1,163 @@
+"""What a catalogue has to do, whatever database it is in.
+
+A catalogue holds rows: which versions exist, which is active, how good they were. It never holds a promise by
+itself: the registry makes bytes durable first, then a row makes them visible.
+
+Threads and processes may use one catalogue at once. Writers queue at the start of a transaction and never
+fail because another one writes, short of a wait of many seconds. Whatever a `write` block did is committed
+and durable when the block has been left; when the block or the commit raises, nothing of it is left, save
+for OutcomeUnknownError. A reader sees committed rows only.
+
+A database that cannot be reached raises CatalogueUnavailableError from any call, CatalogueCorruptedError
+where its own bytes are damaged. The next call tries again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+from ai_engine.domain.performance import ModelPerformance
+from ai_engine.domain.records import Activation, Artifact, Digest, Identity, ModelVersion, NewVersion, Run
+
+
+class Debris(NamedTuple):
+    """A file of ours whose version is gone; `digest` where it is bytes that other versions may share."""
+
+    path: str
+    digest: Digest | None
+
+
+class Snapshot(Protocol):
+    """Reads, all from one moment. A name or version that does not exist yields None or an empty list."""
+
+    def find(self, name: str, version: str | None = None) -> ModelVersion | None:
+        """Return a version, or the active one."""
+
+    def highest(self, name: str) -> str | None:
+        """Return the highest number that any version of a model ever bore."""
+
+    def versions(self, name: str) -> list[ModelVersion]:
+        """Return all versions of a model, oldest first."""
+
+    def names(self) -> list[str]:
+        """Return every model that has a version, sorted."""
+
+    def actives(self) -> dict[str, str]:
+        """Return the active version of every model that has one."""
+
+    def everything(self) -> list[ModelVersion]:
+        """Return every version there is, by name, then oldest first."""
+
+    def describe(
+        self, name: str | None, limit: int | None, after: tuple[str, int] | None
+    ) -> list[dict[str, Any]]:
+        """Return versions with every column and their metrics' summary, by name, newest first.
+
+        `after` is the name and seq of the last entry of the page before.
+        """
+
+    def count(self, name: str | None = None) -> int:
+        """Return how many versions there are."""
+
+    def performances(self, model_id: str) -> list[ModelPerformance]:
+        """Return what was measured of a version, oldest first."""
+
+    def latest_performance(self, model_id: str) -> ModelPerformance | None:
+        """Return the measurement that was recorded last."""
+
+    def runs(self, name: str, version: str | None = None) -> list[dict[str, Any]]:
+        """Return the training records of a model or of one version as dicts, newest first."""
+
+    def blob(self, digest: Digest) -> bytes | None:
+        """Return the bytes of a small artifact."""
+
+    def seal(self, digest: Digest) -> Identity | None:
+        """Return the file as it was when its digest was last checked."""
+
+    def activations(self, name: str) -> list[Activation]:
+        """Return every move of the active pointer, oldest first."""
+
+    def uses(self, digest: Digest) -> list[ModelVersion]:
+        """Return the versions whose bytes these are."""
+
+    def debris(self, limit: int) -> list[Debris]:
+        """Return files that await removal, at most `limit`."""
+
+    def is_debris(self, path: str) -> bool:
+        """Tell whether a file awaits removal, and so is ours."""
+
+    def replayed(self, operation: str) -> bool:
+        """Tell whether an operation of the outage journal was applied."""
+
+
+class Transaction(Snapshot, Protocol):
+    """Reads and writes that become visible together."""
+
+    def add(self, new: NewVersion, path_of: Callable[[str], str]) -> ModelVersion:
+        """Insert a version, whose `model_path` is what `path_of` makes of its number.
+
+        Raises VersionExistsError.
+        """
+
+    def put_blob(self, digest: Digest, data: bytes) -> None:
+        """Store the bytes of a small artifact; known ones are left as they are."""
+
+    def activate(self, version: ModelVersion, actor: str, reason: str, at: datetime) -> str | None:
+        """Make a version active; return the one that was, None if there was none."""
+
+    def roll_back(self, name: str, actor: str, at: datetime) -> tuple[str, str]:
+        """Return the active pointer to the version before; answer the new and the old active version."""
+
+    def record(self, model_id: str, performances: Iterable[ModelPerformance]) -> None:
+        """Append measurements. Raises ModelNotFoundError where there is no such version."""
+
+    def record_run(self, model_id: str, run: Run) -> None:
+        """Append a training record. Raises ModelNotFoundError where there is no such version."""
+
+    def drop(self, version: ModelVersion, files: Iterable[str]) -> None:
+        """Forget a version and all that hangs on it; `files` and bytes without a user become debris."""
+
+    def forget_debris(self, paths: Iterable[str]) -> None:
+        """Strike files off the list of those that await removal."""
+
+    def set_artifact(self, model_id: str, artifact: Artifact) -> None:
+        """Record what became known of a version's bytes."""
+
+    def set_seal(self, digest: Digest, identity: Identity, at: datetime) -> None:
+        """Record a file whose digest was just checked."""
+
+    def mark_replayed(self, operation: str, at: datetime) -> None:
+        """Record that an operation of the outage journal is applied."""
+
+
+class Catalogue(Protocol):
+    """A database of versions."""
+
+    @property
+    def catalogue_id(self) -> str:
+        """The id that the first opening gave the catalogue. Opens it where it is not yet."""
+
+    @property
+    def location(self) -> str:
+        """Where it is, for messages."""
+
+    def read(self) -> AbstractContextManager[Snapshot]:
+        """Read from one moment."""
+
+    def write(self) -> AbstractContextManager[Transaction]:
+        """Read and write; commits on leaving, rolls back on any error."""
+
+    def stamp(self) -> int | None:
+        """Return a number that differs once anybody has committed anything; None where that is not known."""
+
+    def reclaim(self) -> None:
+        """Give the space of deleted rows back to the disk."""
+
+    def allocated(self) -> int:
+        """Return the bytes that the database takes on the disk."""
+
+    def close(self) -> None:
+        """Let go of every connection."""

@@ -1,0 +1,459 @@
+"""The catalogue in one SQLite file: connections, locks, and what SQLite needs to keep its promises.
+
+What is unusual here, and why:
+
+* Only the standard library's sqlite3, and never a plain `open` of the database file in this process: POSIX
+  locks belong to the process, and closing any other descriptor of the file drops them.
+* Before a fork every connection is closed, and reopened on both sides when next needed. A child that opens
+  the file while it inherits SQLite's idea of which locks are held holds none in truth.
+* The journal is a WAL with synchronous=FULL: one sync a commit. Automatic checkpoints are off and ours hold
+  the writer's lock, which defuses the WAL-reset bug of every SQLite before 3.51.3. They reuse the file
+  instead of truncating it: overwriting is a third cheaper to sync than growing.
+* A writer that has to wait polls with BEGIN IMMEDIATE. SQLite's own busy handler sleeps up to 100 ms at a
+  time, and with eight writers most of the time is then spent asleep.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any, Protocol
+from urllib.parse import quote
+from weakref import WeakSet
+
+from ai_engine.catalogue.migrations import migrate
+from ai_engine.catalogue.sql import Row, SqlSnapshot, SqlTransaction
+from ai_engine.catalogue.tables import SCHEMA
+from ai_engine.domain.errors import (
+    AIEngineError,
+    CatalogueCorruptedError,
+    CatalogueUnavailableError,
+    ClosedError,
+    NewerCatalogueError,
+    OutcomeUnknownError,
+    StorageFullError,
+)
+
+# How long a writer waits for the others before it calls the database locked.
+PATIENCE = 10.0
+# A reader waits only where SQLite recovers a log that a killed process left.
+_READ_PATIENCE = 5.0
+# Commits by this process between two checkpoints: 3 ms of work each, shared by so many commits.
+_CHECKPOINT_EVERY = 400
+# A log that killed processes left is worth a checkpoint at opening above this size.
+_LARGE_LOG = 64 * 1024 * 1024
+_MAX_IDLE = 8
+
+_UNUSABLE = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_AUTH,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_NOLFS,
+        sqlite3.SQLITE_INTERRUPT,
+    }
+)
+
+
+class Guard(Protocol):
+    """Who watches over the directory that belongs to the catalogue."""
+
+    def opening_lock(self) -> AbstractContextManager[None]:
+        """Exclude every other process while the database is made or migrated."""
+
+    def check_new(self, location: str) -> None:
+        """Raise if a database that has no tables of ours yet may not be put into service."""
+
+    def claim(self, catalogue_id: str, location: str) -> None:
+        """Raise if the directory belongs to another catalogue; it is this one's from now on."""
+
+
+class SqliteCatalogue:
+    """See protocol.Catalogue. Nothing is opened before the first call.
+
+    Parameters
+    ----------
+    path : str
+        The database file; made, with its directories, where it does not exist.
+    guard : Guard
+        Asked before a database is made, and told of every one that is opened.
+    """
+
+    def __init__(self, path: str, guard: Guard) -> None:
+        self.location = path
+        self._guard = guard
+        self._catalogue_id: str | None = None
+        self._closed = False
+        self._opened = 0  # how many times; part of the stamp, as data_version starts anew with a connection
+        self._commits = 0
+        self._reset()
+        _CATALOGUES.add(self)
+
+    def _reset(self) -> None:
+        """Start without connections and with fresh locks, as at first and in a forked child."""
+        self._gate = threading.Condition()  # guards the fields below
+        self._users = 0
+        self._idle: list[sqlite3.Connection] = []
+        self._watch: sqlite3.Connection | None = None
+        self._writer: sqlite3.Connection | None = None
+        self._files: tuple[tuple[int, int], ...] | None = None
+        self._turn = threading.Lock()  # held by the one writer of this process
+        self._opening = threading.Lock()
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    @property
+    def catalogue_id(self) -> str:
+        """The id that the first opening gave the catalogue. Opens it where it is not yet."""
+        with self._translated(), self._using():
+            assert self._catalogue_id is not None  # set by the opening
+            return self._catalogue_id
+
+    @contextmanager
+    def read(self) -> Iterator[SqlSnapshot]:
+        with self._translated(), self._using(), self._reader() as connection:
+            connection.execute("BEGIN")
+            yield SqlSnapshot(_executor(connection))
+            connection.execute("COMMIT")
+
+    def stamp(self) -> int | None:
+        with self._translated(), self._using():
+            assert self._watch is not None  # set by the opening
+            return (self._opened << 40) + int(self._watch.execute("PRAGMA data_version").fetchone()[0])
+
+    @contextmanager
+    def _using(self) -> Iterator[None]:
+        """Keep a fork and a close waiting while connections are in use; open where that is still to do."""
+        with self._gate:
+            if self._closed:
+                raise ClosedError
+            self._users += 1
+        try:
+            if self._watch is None:
+                self._open()
+            yield
+        finally:
+            with self._gate:
+                self._users -= 1
+                self._gate.notify_all()
+
+    @contextmanager
+    def _reader(self) -> Iterator[sqlite3.Connection]:
+        with self._gate:
+            connection = self._idle.pop() if self._idle else None
+        connection = connection or self._connect(_READ_PATIENCE)
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        with self._gate:
+            keep = len(self._idle) < _MAX_IDLE
+            if keep:
+                self._idle.append(connection)
+        if not keep:
+            connection.close()
+
+    # -- writing ---------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def write(self) -> Iterator[SqlTransaction]:
+        with self._translated(), self._using(), self._turn:
+            connection = self._begin()
+            work = SqlTransaction(_executor(connection))
+            try:
+                yield work
+            except BaseException:
+                self._roll_back(connection)
+                raise
+            self._commit(connection, work)
+            self._commits += 1
+            if self._commits % _CHECKPOINT_EVERY == 0:
+                self._checkpoint(connection, "RESTART")
+
+    def _begin(self) -> sqlite3.Connection:
+        """Return the writer's connection with the write lock held."""
+        self._check_files()
+        connection = self._writer
+        if connection is None:
+            connection = self._writer = self._connect(0)
+        give_up = time.monotonic() + PATIENCE
+        pause = 0.0005
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return connection
+            except sqlite3.OperationalError as error:
+                if _code(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                    raise
+                if time.monotonic() > give_up:
+                    raise CatalogueUnavailableError(
+                        self.location, f"another program has kept it locked for {PATIENCE:.0f} s"
+                    ) from error
+            time.sleep(random.uniform(pause / 2, pause))
+            pause = min(pause * 1.2, 0.005)
+
+    def _roll_back(self, connection: sqlite3.Connection) -> None:
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            self._abandon_writer()
+
+    def _commit(self, connection: sqlite3.Connection, work: SqlTransaction) -> None:
+        try:
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            # After a failed sync nothing that this connection says can be relied upon.
+            self._abandon_writer()
+            if _code(error) == sqlite3.SQLITE_FULL:
+                raise  # the log had no room for the commit's last frame, so there is no commit
+            raise OutcomeUnknownError(work.added, error) from error
+        self._check_files()  # a commit into a file that was just deleted is none
+
+    def _abandon_writer(self) -> None:
+        connection, self._writer = self._writer, None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    def _checkpoint(self, connection: sqlite3.Connection, mode: str) -> None:
+        """Copy the log into the database, holding the writer's lock; given up where readers are in it."""
+        with suppress(sqlite3.OperationalError):
+            connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+
+    def reclaim(self) -> None:
+        with self._translated(), self._using(), self._turn:
+            connection = self._begin()
+            self._roll_back(connection)
+            connection.execute(f"PRAGMA busy_timeout = {int(_READ_PATIENCE * 1000)}")
+            # A row without columns for every page: `execute` would stop after the first one.
+            connection.executescript("PRAGMA incremental_vacuum")
+            self._checkpoint(connection, "TRUNCATE")
+            connection.execute("PRAGMA busy_timeout = 0")
+
+    def allocated(self) -> int:
+        taken = 0
+        for path in (self.location, f"{self.location}-wal"):
+            with suppress(FileNotFoundError):
+                taken += os.stat(path).st_blocks * 512
+        return taken
+
+    # -- opening and closing ---------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        with self._opening:
+            if self._watch is not None:
+                return
+            connection = None
+            try:
+                connection = self._try_current()
+                if connection is None:
+                    with self._guard.opening_lock():
+                        connection = self._try_current() or self._create_or_migrate()
+                assert self._catalogue_id is not None  # set with the connection
+                self._guard.claim(self._catalogue_id, self.location)
+                self._files = self._identify()
+                if os.stat(f"{self.location}-wal").st_size > _LARGE_LOG:
+                    self._checkpoint(connection, "RESTART")
+            except BaseException:
+                if connection is not None:
+                    connection.close()
+                raise
+            self._opened += 1
+            self._watch = connection
+
+    def _try_current(self) -> sqlite3.Connection | None:
+        """Return a connection where the database is of the present schema, None where there is work to do."""
+        if not os.path.exists(self.location):
+            return None
+        connection = self._connect(_READ_PATIENCE)
+        try:
+            schema = _schema(connection)
+            if schema > SCHEMA:
+                raise NewerCatalogueError(self.location, schema, SCHEMA)
+            if schema == SCHEMA and connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+                rows = connection.execute(
+                    "SELECT value FROM engine_meta WHERE key = 'catalogue_id'"
+                ).fetchall()
+                self._catalogue_id = str(rows[0][0])
+                return connection
+        except BaseException:
+            connection.close()
+            raise
+        connection.close()
+        return None
+
+    def _create_or_migrate(self) -> sqlite3.Connection:
+        self._guard.check_new(self.location)
+        os.makedirs(os.path.dirname(self.location), exist_ok=True)
+        connection = self._connect(_READ_PATIENCE, create=True)
+        try:
+            # Only from the first page on, or by rewriting the file, which a database of the original gets.
+            if connection.execute("PRAGMA auto_vacuum").fetchone()[0] != 2:
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+                connection.execute("VACUUM")
+            self._switch_to_log(connection)
+            connection.execute("BEGIN IMMEDIATE")
+            migrate(_executor(connection), _schema(connection))
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.close()
+            raise
+        connection.close()
+        current = self._try_current()
+        if current is None:
+            raise CatalogueUnavailableError(
+                self.location, "it does not keep a write-ahead log on this file system"
+            )
+        return current
+
+    def _switch_to_log(self, connection: sqlite3.Connection) -> None:
+        give_up = time.monotonic() + PATIENCE
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL").fetchall()
+                return
+            except sqlite3.OperationalError as error:  # no busy handler runs for this one
+                if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                    raise
+            time.sleep(0.005)
+
+    def _connect(self, patience: float, create: bool = False) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"file:{quote(self.location)}?mode={'rwc' if create else 'rw'}",
+            uri=True,
+            timeout=patience,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        try:
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA wal_autocheckpoint = 0")
+            connection.execute("PRAGMA foreign_keys = ON")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _identify(self) -> tuple[tuple[int, int], ...]:
+        paths = [self.location, f"{self.location}-wal"]
+        return tuple((stat.st_dev, stat.st_ino) for stat in map(os.stat, paths))
+
+    def _check_files(self) -> None:
+        """Refuse to write into files that were deleted or replaced under the open connections."""
+        try:
+            if self._identify() == self._files:
+                return
+            problem = "another file has taken its place"
+        except FileNotFoundError as error:
+            problem = f"{error.filename} is gone"
+        with self._gate:
+            self._disconnect()
+        raise CatalogueUnavailableError(self.location, problem)
+
+    def _disconnect(self) -> None:
+        """Close every connection that nobody is using; the next use opens anew. The gate is held."""
+        connections = [*self._idle, self._watch, self._writer]
+        self._idle, self._watch, self._writer, self._files = [], None, None, None
+        for connection in connections:
+            if connection is not None:
+                with suppress(sqlite3.Error):
+                    connection.close()
+
+    def close(self) -> None:
+        with self._gate:
+            self._closed = True
+            self._gate.wait_for(lambda: self._users == 0, timeout=PATIENCE)
+            self._disconnect()
+
+    def before_fork(self) -> None:
+        """Let go of every connection and let nobody take one until the fork is done."""
+        self._gate.acquire()
+        if self._gate.wait_for(lambda: self._users == 0, timeout=PATIENCE):
+            self._disconnect()
+
+    def after_fork_in_parent(self) -> None:
+        """Let everybody go on."""
+        self._gate.release()
+
+    def after_fork_in_child(self) -> None:
+        """Start anew: the threads that could hold the locks do not exist here."""
+        self._reset()
+
+    # -- errors ----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn the driver's errors, and the file system's, into ours."""
+        try:
+            yield
+        except AIEngineError:
+            raise
+        except sqlite3.Error as error:
+            code = _code(error)
+            if code == sqlite3.SQLITE_FULL:
+                raise StorageFullError(self.location, error) from error
+            if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                raise CatalogueCorruptedError(self.location, error) from error
+            if code in _UNUSABLE or "no such table" in str(error):
+                raise CatalogueUnavailableError(self.location, error) from error
+            raise
+        except OSError as error:
+            raise CatalogueUnavailableError(self.location, error) from error
+
+
+def _schema(connection: sqlite3.Connection) -> int:
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'engine_meta'").fetchall():
+        return 0
+    return int(connection.execute("SELECT value FROM engine_meta WHERE key = 'schema'").fetchone()[0])
+
+
+def _executor(connection: sqlite3.Connection) -> Callable[..., list[Row]]:
+    def execute(statement: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
+        return connection.execute(statement, parameters or {}).fetchall()
+
+    return execute
+
+
+def _code(error: sqlite3.Error) -> int | None:
+    """Return the primary error code."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+_CATALOGUES: WeakSet[SqliteCatalogue] = WeakSet()
+_FORKING: list[SqliteCatalogue] = []
+
+
+def _before_fork() -> None:
+    _FORKING.extend(_CATALOGUES)
+    for catalogue in _FORKING:
+        catalogue.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    while _FORKING:
+        _FORKING.pop().after_fork_in_parent()
+
+
+def _after_fork_in_child() -> None:
+    while _FORKING:
+        _FORKING.pop().after_fork_in_child()
+
+
+os.register_at_fork(
+    before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+)

@@ -1,0 +1,121 @@
+"""The tables. The first three are the original software's, to the letter: other programs read them.
+
+All that the engine needs besides lives in tables of its own, whose names begin with ``engine_``.
+"""
+
+from __future__ import annotations
+
+SCHEMA = 1
+
+SEED_TABLES = (
+    """
+    CREATE TABLE IF NOT EXISTS model_registry (
+        model_id TEXT PRIMARY KEY,
+        name TEXT NOT NULL,
+        version TEXT NOT NULL,
+        model_type TEXT,
+        algorithms TEXT,  -- JSON array
+        created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
+        updated_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
+        is_active INTEGER DEFAULT 0,
+        model_path TEXT,
+        metadata TEXT  -- JSON object
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS performance_metrics (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        model_id TEXT NOT NULL,
+        mae REAL,
+        mse REAL,
+        r2 REAL,
+        accuracy_score REAL,
+        confidence_score REAL,
+        training_time REAL,
+        prediction_time REAL,
+        training_samples INTEGER,
+        feature_count INTEGER,
+        recorded_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
+        FOREIGN KEY (model_id) REFERENCES model_registry (model_id)
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS training_history (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        model_id TEXT NOT NULL,
+        training_started TIMESTAMP,
+        training_completed TIMESTAMP,
+        dataset_size INTEGER,
+        hyperparameters TEXT,  -- JSON object
+        validation_score REAL,
+        FOREIGN KEY (model_id) REFERENCES model_registry (model_id)
+    )
+    """,
+)
+
+ENGINE_TABLES = (
+    # One row a fact about the catalogue itself: its id, its schema.
+    "CREATE TABLE engine_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    # `highest` is the highest number that any version of the model ever bore, deleted ones included.
+    "CREATE TABLE engine_models (name TEXT PRIMARY KEY, highest TEXT)",
+    # What the engine knows of a version besides the original's columns. `seq` is the order of creation,
+    # `rank` the order of versions as text (domain.versions.sort_key), `place` a domain.records.Place.
+    """
+    CREATE TABLE engine_versions (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        model_id TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL,
+        version TEXT NOT NULL,
+        rank TEXT NOT NULL,
+        place TEXT NOT NULL,
+        digest TEXT,
+        format TEXT NOT NULL,
+        size INTEGER,
+        python TEXT,
+        packages TEXT,
+        pinned INTEGER NOT NULL DEFAULT 0,
+        UNIQUE (name, version)
+    )
+    """,
+    "CREATE INDEX engine_versions_rank ON engine_versions (name, rank, seq)",
+    "CREATE INDEX engine_versions_order ON engine_versions (name, seq)",
+    "CREATE INDEX engine_versions_digest ON engine_versions (digest)",
+    # Small artifacts: the bytes are in the commit that makes the version visible.
+    "CREATE TABLE engine_blobs (digest TEXT PRIMARY KEY, bytes BLOB NOT NULL)",
+    # Every move of an active pointer, never rewritten. `below` is the move that a rollback returns to: the
+    # moves form a stack by it, and a rollback pops without forgetting.
+    """
+    CREATE TABLE engine_activations (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL,
+        model_id TEXT NOT NULL,
+        version TEXT NOT NULL,
+        activated_at TIMESTAMP,
+        actor TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        below INTEGER
+    )
+    """,
+    "CREATE INDEX engine_activations_name ON engine_activations (name, seq)",
+    # Files of ours whose version is gone; `sweep` removes the file, then the row.
+    "CREATE TABLE engine_debris (path TEXT PRIMARY KEY, digest TEXT)",
+    # Operations of the outage journal that were applied, so that none is applied twice.
+    "CREATE TABLE engine_replayed (operation TEXT PRIMARY KEY, replayed_at TIMESTAMP NOT NULL)",
+    # A file whose digest was checked, as it was then; while it is unchanged it need not be read again.
+    """
+    CREATE TABLE engine_seals (
+        digest TEXT PRIMARY KEY,
+        device INTEGER NOT NULL,
+        inode INTEGER NOT NULL,
+        size INTEGER NOT NULL,
+        mtime_ns INTEGER NOT NULL,
+        ctime_ns INTEGER NOT NULL,
+        checked_at TIMESTAMP NOT NULL
+    )
+    """,
+    # The schema holds the invariant: at most one active version a model.
+    "CREATE UNIQUE INDEX engine_one_active ON model_registry (name) WHERE is_active = 1",
+    # The average and the newest of a version's metrics, read from the index alone.
+    "CREATE INDEX engine_metrics_summary ON performance_metrics (model_id, recorded_at, accuracy_score)",
+    "CREATE INDEX engine_training_model ON training_history (model_id)",
+)

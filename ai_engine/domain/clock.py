@@ -1,0 +1,50 @@
+"""Time, as the database writes it: UTC, ``YYYY-MM-DD HH:MM:SS.ffffff``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """Return the present moment, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def to_utc(moment: datetime) -> datetime:
+    """Return `moment` in UTC; a naive one is taken for local time."""
+    return moment.astimezone(UTC)
+
+
+def to_text(moment: datetime) -> str:
+    """Write a moment as the database holds it.
+
+    >>> to_text(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    '2026-01-02 03:04:05.000000'
+    """
+    utc = to_utc(moment)
+    return f"{utc:%Y-%m-%d %H:%M:%S}.{utc.microsecond:06d}"
+
+
+def from_text(text: str | None) -> datetime | None:
+    """Read a moment that this or another program wrote; text without a zone is UTC, nonsense is None.
+
+    >>> from_text("2026-01-02 03:04:05").isoformat()
+    '2026-01-02T03:04:05+00:00'
+    """
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def to_iso(moment: datetime | str | None) -> str | None:
+    """Write a moment, or the database's text of one, as ISO 8601 in UTC.
+
+    >>> to_iso("2026-01-02 03:04:05.000000")
+    '2026-01-02T03:04:05Z'
+    """
+    found = moment if isinstance(moment, datetime) else from_text(moment)
+    return to_utc(found).isoformat().replace("+00:00", "Z") if found else None

@@ -1,0 +1,271 @@
+"""Everything that can go wrong, in one tree.
+
+Each error also derives from the built-in that a caller would expect, says what happened and what to do
+next, and keeps the values that it speaks of as attributes::
+
+    AIEngineError
+    ├── InvalidInputError (ValueError)
+    │   └── InvalidNameError
+    ├── ModelNotFoundError (LookupError)
+    │   └── VersionNotFoundError
+    ├── ConflictError
+    │   ├── VersionExistsError (FileExistsError)
+    │   ├── VersionActiveError (ValueError)
+    │   └── NoPreviousVersionError (LookupError)
+    ├── SerializationError (TypeError)
+    ├── ModelLoadError (ImportError)
+    ├── ArtifactCorruptedError (OSError)
+    ├── StorageError (OSError)
+    │   ├── StorageFullError
+    │   ├── CatalogueUnavailableError
+    │   │   └── CatalogueCorruptedError
+    │   └── OutcomeUnknownError
+    ├── CatalogueMismatchError (RuntimeError)
+    ├── NewerCatalogueError (RuntimeError)
+    ├── UnsafeDirectoryError (PermissionError)
+    ├── ClosedError (RuntimeError)
+    ├── MissingDependencyError (ImportError)
+    ├── NotYetSupportedError (NotImplementedError)
+    └── TrainingFailedError (RuntimeError)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+
+class AIEngineError(Exception):
+    """The root of every error that this package raises on purpose."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # An error travels between processes; the default would call __init__ with the finished message.
+        return _revive, (type(self), self.args, dict(self.__dict__))
+
+
+def _revive(kind: type[AIEngineError], args: tuple[object, ...], state: dict[str, object]) -> AIEngineError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class InvalidInputError(AIEngineError, ValueError):
+    """A value that a caller gave cannot be used; nothing was changed.
+
+    Attributes
+    ----------
+    field : str
+        Where the value stands, for example ``training_data[17].cpu``.
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        self.field, self.problem = field, problem
+        super().__init__(f"{field}: {problem}")
+
+
+class InvalidNameError(InvalidInputError):
+    """A model name or a version that the naming rule does not allow."""
+
+    def __init__(self, what: str, value: object, problem: str) -> None:
+        self.value = value
+        super().__init__(what, f"{value!r} {problem}")
+
+
+class ModelNotFoundError(AIEngineError, LookupError):
+    """There is no model of that name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"there is no model {name!r}. List the models with `ai-engine models list`.")
+
+
+class VersionNotFoundError(ModelNotFoundError):
+    """The model has no such version, or there is no such model."""
+
+    def __init__(self, name: str, version: str | None, known: Sequence[str] = ()) -> None:
+        self.version, self.known = version, tuple(known)
+        super().__init__(name)
+        has = f"it has {', '.join(known)}" if known else "it has none"
+        what = "active version" if version is None else f"version {version!r}"
+        self.args = (
+            f"model {name!r} has no {what}; {has}. List them with `ai-engine models list --name {name!r}`.",
+        )
+
+
+class ConflictError(AIEngineError):
+    """The registry's state does not allow it."""
+
+
+class VersionExistsError(ConflictError, FileExistsError):
+    """A version is written once: this one exists."""
+
+    def __init__(self, name: str, version: str) -> None:
+        self.name, self.version = name, version
+        super().__init__(
+            f"version {version!r} of model {name!r} exists, and a version is never overwritten. "
+            "Leave the version out to get the next free number, or choose another."
+        )
+
+
+class VersionActiveError(ConflictError, ValueError):
+    """The active version is never deleted."""
+
+    def __init__(self, name: str, version: str) -> None:
+        self.name, self.version = name, version
+        super().__init__(
+            f"version {version!r} of model {name!r} is active and cannot be deleted. "
+            "Activate another version first."
+        )
+
+
+class NoPreviousVersionError(ConflictError, LookupError):
+    """There is nothing to roll back to."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"no version of model {name!r} was active before the present one, or all of those are deleted. "
+            "Activate a version by its number instead."
+        )
+
+
+class SerializationError(AIEngineError, TypeError):
+    """The object cannot be turned into bytes; nothing was saved."""
+
+    def __init__(self, what: str, cause: BaseException | str) -> None:
+        self.what, self.cause = what, cause
+        told = cause if isinstance(cause, str) else f"{type(cause).__name__}: {cause}"
+        super().__init__(
+            f"{what} cannot be stored: {told}. Take out what cannot be pickled "
+            "(open files, locks, connections, lambdas), or keep it in memory with `register_model`."
+        )
+
+
+class ModelLoadError(AIEngineError, ImportError):
+    """The bytes are those that were saved, but this Python cannot make the object of them."""
+
+    def __init__(self, label: str, cause: BaseException, saved_with: Mapping[str, str]) -> None:
+        self.label, self.cause, self.saved_with = label, cause, dict(saved_with)
+        packages = (
+            ", ".join(f"{name} {version}" for name, version in saved_with.items()) or "unrecorded packages"
+        )
+        super().__init__(
+            f"{label} cannot be loaded here: {type(cause).__name__}: {cause}. It was saved with {packages}. "
+            "Install what is missing, or make the class importable under the name that it had."
+        )
+
+
+class ArtifactCorruptedError(AIEngineError, OSError):
+    """The stored bytes are missing or are not those that were saved; they were not deserialised."""
+
+    def __init__(self, label: str, problem: str) -> None:
+        self.label, self.problem = label, problem
+        super().__init__(
+            f"the stored bytes of {label} {problem}. They were not loaded. Activate another version or "
+            "restore a backup; `ai-engine doctor` lists everything that is damaged."
+        )
+
+
+class StorageError(AIEngineError, OSError):
+    """The storage refused; nothing of the attempt is left."""
+
+
+class StorageFullError(StorageError):
+    """The disk, a quota or a file-size limit is exhausted; nothing of the attempt is left."""
+
+    def __init__(self, where: str, cause: BaseException) -> None:
+        self.where, self.cause = where, cause
+        super().__init__(
+            f"no room to write in {where}: {cause}. Nothing was saved. "
+            "Free space, for example with `ai-engine models cleanup`, and try again."
+        )
+
+
+class CatalogueUnavailableError(StorageError):
+    """The database cannot be read or written right now."""
+
+    def __init__(self, where: str, cause: BaseException | str) -> None:
+        self.where, self.cause = where, cause
+        super().__init__(f"the database {where} cannot be used: {cause}.")
+
+
+class CatalogueCorruptedError(CatalogueUnavailableError):
+    """The database's own bytes are damaged."""
+
+
+class OutcomeUnknownError(StorageError):
+    """The commit failed in a way that leaves open whether it will be found after the next opening."""
+
+    def __init__(self, model_id: str | None, cause: BaseException) -> None:
+        self.model_id, self.cause = model_id, cause
+        what = f"the save of {model_id}" if model_id else "the change"
+        super().__init__(
+            f"the storage failed while {what} was being committed, and whether it holds cannot be known yet: "
+            f"{cause}. The next opening settles it one way for everybody; look the version up then."
+        )
+
+
+class CatalogueMismatchError(AIEngineError, RuntimeError):
+    """The directory belongs to another database."""
+
+    def __init__(self, model_dir: str, db_path: str, owner: str) -> None:
+        self.model_dir, self.db_path, self.owner = model_dir, db_path, owner
+        super().__init__(
+            f"{model_dir} belongs to the database {owner}, not to {db_path}. A directory belongs to one "
+            "database: open it with that one, or give this one a directory of its own."
+        )
+
+
+class NewerCatalogueError(AIEngineError, RuntimeError):
+    """The database was written by a newer version of this software."""
+
+    def __init__(self, where: str, found: int, known: int) -> None:
+        self.where, self.found, self.known = where, found, known
+        super().__init__(
+            f"the database {where} has schema {found}, and this novacron-ai-engine knows up to {known}. "
+            "Nothing was changed. Upgrade novacron-ai-engine on this machine."
+        )
+
+
+class UnsafeDirectoryError(AIEngineError, PermissionError):
+    """The default directory is one that somebody else could write models into."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        self.path, self.problem = path, problem
+        super().__init__(
+            f"the default directory {path} {problem}, so what it holds cannot be trusted. "
+            "Set AI_ENGINE_MODEL_DIR to a directory that only you can write."
+        )
+
+
+class ClosedError(AIEngineError, RuntimeError):
+    """The manager was closed."""
+
+    def __init__(self) -> None:
+        super().__init__("this ModelManager is closed. Open a new one.")
+
+
+class MissingDependencyError(AIEngineError, ImportError):
+    """An optional package is needed and not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        self.package, self.extra = package, extra
+        super().__init__(
+            f"{package} is not installed. Install it with `pip install 'novacron-ai-engine[{extra}]'`."
+        )
+
+
+class NotYetSupportedError(AIEngineError, NotImplementedError):
+    """A thing that is planned and does not work yet."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(what)
+
+
+class TrainingFailedError(AIEngineError, RuntimeError):
+    """The training ended without a model; nothing was saved."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"the training failed: {reason}")

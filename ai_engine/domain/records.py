@@ -1,0 +1,168 @@
+"""The records that travel between the layers: plain, frozen, without any I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple, NewType
+
+from ai_engine.domain.performance import ModelPerformance
+
+ModelId = NewType("ModelId", str)
+Digest = NewType("Digest", str)  # "algorithm:hex"
+
+
+class Place(StrEnum):
+    """Where the bytes of a version are."""
+
+    ROW = "row"  # in the catalogue, in the same commit as the version
+    STORE = "store"  # in the artifact store, by digest
+    PATH = "path"  # where the original software wrote them; read, never removed
+
+
+class Identity(NamedTuple):
+    """What tells, without reading it, that a file is the one that was read before; times in nanoseconds."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One training attempt: when, on how much, with what, how good.
+
+    Attributes
+    ----------
+    started, completed : datetime or None
+        A naive one is local time.
+    dataset_size : int or None
+        Rows that were given.
+    hyperparameters : dict
+        As used, defaults included.
+    validation_score : float or None
+        On rows that the fit did not see.
+    """
+
+    started: datetime | None
+    completed: datetime | None
+    dataset_size: int | None
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    validation_score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """The stored bytes of a version, and what it takes to make the object of them again.
+
+    Attributes
+    ----------
+    place : Place
+        Which store has them.
+    digest : Digest or None
+        None for bytes of the original software that nobody has read yet.
+    format : str
+        ``pickle`` or ``mapped``.
+    size : int or None
+        Bytes.
+    python : str or None
+        The version of Python at saving.
+    packages : dict
+        The packages that the pickle names, with their versions at saving.
+    """
+
+    place: Place
+    digest: Digest | None
+    format: str
+    size: int | None
+    python: str | None = None
+    packages: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """One immutable save of a model.
+
+    Attributes
+    ----------
+    seq : int
+        Its position in the order of creation.
+    is_active : bool
+        Whether `get_model(name)` returned it at the time of reading.
+    """
+
+    model_id: ModelId
+    name: str
+    version: str
+    seq: int
+    is_active: bool
+    model_path: str
+    artifact: Artifact
+
+    @property
+    def label(self) -> str:
+        """How messages call it: ``name@version``."""
+        return f"{self.name}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class NewVersion:
+    """A version that is about to be saved; without a number it gets the next one.
+
+    Attributes
+    ----------
+    created_at : datetime
+        Aware.
+    performance, run : ModelPerformance, Run or None
+        Recorded in the same transaction.
+    """
+
+    model_id: ModelId
+    name: str
+    version: str | None
+    model_type: str | None
+    algorithms: tuple[str, ...]
+    metadata: Mapping[str, Any]
+    activate: bool
+    artifact: Artifact
+    created_at: datetime
+    performance: ModelPerformance | None = None
+    run: Run | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SavedVersion:
+    """What a save answers.
+
+    Attributes
+    ----------
+    persisted : bool
+        Whether it survives the process.
+    """
+
+    model_id: ModelId
+    name: str
+    version: str
+    active: bool
+    persisted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """One step of the active pointer.
+
+    Attributes
+    ----------
+    actor, reason : str
+        Who moved it, and why.
+    """
+
+    name: str
+    version: str
+    activated_at: datetime | None
+    actor: str
+    reason: str

@@ -1,0 +1,264 @@
+"""`ModelManager`: the registry as a service embeds it, under the names of the original software."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+
+from ai_engine.domain.errors import InvalidInputError
+from ai_engine.domain.performance import ModelPerformance
+from ai_engine.domain.records import Run
+from ai_engine.registry import views
+from ai_engine.settings import from_environment
+from ai_engine.wiring import build_registry, database_path
+
+__all__ = ["ModelManager", "ModelPerformance"]
+
+
+class ModelManager:
+    """Saves, loads, measures and cleans up versions of models; nothing that it acknowledged is lost.
+
+    Many managers, threads and processes may use one directory at once. A manager is a context manager; one
+    that is inherited through a fork reopens itself.
+
+    Parameters
+    ----------
+    model_dir : str or path, optional
+        Made where it does not exist. Default: ``AI_ENGINE_MODEL_DIR``, else ``/tmp/novacron_models``.
+    db_path : str or path, optional
+        The database file. Default: ``AI_ENGINE_DATABASE_URL``, else ``model_registry.db`` in `model_dir`.
+
+    Attributes
+    ----------
+    model_dir, db_path : str
+        Absolute.
+    models : mapping
+        ``models[name][version]`` is the object, loaded when it is first touched.
+    model_versions : mapping
+        ``model_versions[name]`` lists the versions, oldest first.
+    performance_history : mapping
+        ``performance_history[name][version]`` is the newest ModelPerformance.
+    active_models : mapping
+        ``active_models[name]`` is the active version.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as directory, ModelManager(directory) as manager:
+    ...     _ = manager.save_model("cpu-forecast", {"slope": 2.0})
+    ...     manager.get_model("cpu-forecast"), manager.active_models["cpu-forecast"]
+    ({'slope': 2.0}, '1.0.0')
+    """
+
+    def __init__(
+        self, model_dir: str | os.PathLike[str] | None = None, db_path: str | os.PathLike[str] | None = None
+    ) -> None:
+        given = None if model_dir is None else os.path.abspath(os.fspath(model_dir))
+        url = None if db_path is None else f"sqlite:///{os.path.abspath(os.fspath(db_path))}"
+        self._settings = from_environment(model_dir=given, database_url=url)
+        self.model_dir = os.path.abspath(self._settings.model_dir)
+        self.db_path = database_path(self._settings)
+        self._init_database()
+        self._load_from_database()
+
+    def _init_database(self) -> None:
+        self.registry = build_registry(self._settings)
+
+    def _load_from_database(self) -> None:
+        self.models = views.models(self.registry)
+        self.model_versions = views.model_versions(self.registry)
+        self.performance_history = views.performance_history(self.registry)
+        self.active_models = views.active_models(self.registry)
+
+    def __enter__(self) -> ModelManager:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of everything that is open. A closed manager raises ClosedError."""
+        self.registry.close()
+
+    def save_model(
+        self,
+        name: str,
+        model: object,
+        version: str | None = None,
+        model_type: str | None = None,
+        algorithms: Iterable[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        activate: bool = True,
+    ) -> str:
+        """Save an object as a new version and return its id; from then on it survives a power cut.
+
+        Parameters
+        ----------
+        name : str
+            1 to 200 ASCII letters, digits, spaces and ``. _ - +``.
+        model : object
+            Anything that can be pickled.
+        version : str, optional
+            Default: the highest number with its patch raised by one, ``1.0.0`` first, never one that was in
+            use before.
+        model_type : str, optional
+            What kind of model it is.
+        algorithms : iterable of str, optional
+            What it is made of.
+        metadata : mapping, optional
+            Whatever JSON can hold; numbers of numpy, moments and paths are made so.
+        activate : bool
+            Whether `get_model(name)` returns it from now on.
+
+        Raises
+        ------
+        InvalidInputError
+            A name, a version or metadata that cannot be stored; InvalidNameError for the first two.
+        VersionExistsError
+            The version exists.
+        SerializationError
+            The object cannot be pickled.
+        StorageFullError
+            The disk is full.
+        OutcomeUnknownError
+            The commit failed and whether it holds cannot be known yet.
+        StorageError
+            Neither the database nor the outage journal could take it.
+        """
+        saved = self.registry.save(
+            name,
+            model,
+            version=version,
+            model_type=model_type,
+            algorithms=algorithms,
+            metadata=metadata,
+            activate=activate,
+        )
+        return saved.model_id
+
+    def get_model(self, name: str, version: str | None = None) -> Any:
+        """Return the object of a version, or of the active one; None where there is none.
+
+        It is made of the stored bytes and shared by all callers in the process.
+
+        Raises
+        ------
+        ArtifactCorruptedError
+            The bytes are missing or changed; they are never deserialised.
+        ModelLoadError
+            A class cannot be imported; it is named, with the package versions at saving.
+        """
+        return self.registry.load(name, version)
+
+    def register_model(self, name: str, model: object, version: str = "1.0.0") -> None:
+        """Save an object under a version, or keep it in memory, with a warning, where it cannot be stored.
+
+        Again with equal bytes, nothing happens and the version is active.
+
+        Raises
+        ------
+        VersionExistsError
+            The version exists with other bytes.
+        """
+        self.registry.register(name, model, version)
+
+    def update_performance(self, name: str, version: str, performance: ModelPerformance) -> None:
+        """Append a measurement of a version; history is never overwritten. Raises VersionNotFoundError."""
+        self._save_performance_to_db(name, version, performance)
+
+    def _save_performance_to_db(self, name: str, version: str, performance: ModelPerformance) -> None:
+        self.registry.record(name, version, performance)
+
+    def metric_history(self, name: str, version: str | None = None) -> list[ModelPerformance]:
+        """Return every measurement of a version, or of the active one, oldest first."""
+        return self.registry.performances(name, version)
+
+    def save_training_history(self, name: str, version: str, training_info: Mapping[str, Any]) -> None:
+        """Append a training record.
+
+        Parameters
+        ----------
+        name, version : str
+            Of a version that exists.
+        training_info : mapping
+            Any of ``started``, ``completed`` (datetimes), ``dataset_size``, ``hyperparameters`` and
+            ``validation_score``.
+
+        Raises
+        ------
+        InvalidInputError
+            A key that is none of those, or a value of the wrong type.
+        VersionNotFoundError
+            There is no such version.
+        """
+        self.registry.record_run(name, version, _run(training_info))
+
+    def get_training_history(self, name: str, version: str | None = None) -> list[dict[str, Any]]:
+        """Return the training records of a model, or of one of its versions, newest first."""
+        return self.registry.runs(name, version)
+
+    def get_model_info(self, name: str | None = None) -> dict[str, Any]:
+        """Return ``{"models": [...], "total": n}``, an entry a version; by name, newest version first."""
+        entries, total, _ = self.registry.describe(name)
+        return {"models": entries, "total": total}
+
+    def cleanup_old_models(self, keep_versions: int = 5) -> dict[str, Any]:
+        """Keep of each model the highest versions and the active one; free the rows and bytes of the others.
+
+        Returns
+        -------
+        dict
+            ``removed``, a list of ``{"name", "version"}``, and ``freed_bytes``.
+
+        Raises
+        ------
+        ValueError
+            `keep_versions` is below 1.
+        """
+        return self.registry.clean_up(keep_versions)
+
+    def activate(self, name: str, version: str) -> dict[str, str | None]:
+        """Make a version active; return ``version`` and ``previous_version``."""
+        return self.registry.activate(name, version)
+
+    def rollback(self, name: str) -> dict[str, str | None]:
+        """Make the version active that was before; return ``version`` and ``previous_version``.
+
+        Raises
+        ------
+        NoPreviousVersionError
+            None is left to go back to.
+        """
+        return self.registry.roll_back(name)
+
+    def delete_version(self, name: str, version: str) -> None:
+        """Forget a version and free its bytes. Raises VersionActiveError for the active one."""
+        self.registry.delete(name, version)
+
+    def active_at(self, name: str, moment: datetime) -> str | None:
+        """Return the version that was active at a moment; None where none was, or none is recorded."""
+        return self.registry.active_at(name, moment)
+
+
+def _run(info: Mapping[str, Any]) -> Run:
+    known = ("started", "completed", "dataset_size", "hyperparameters", "validation_score")
+    unknown = set(info) - set(known)
+    if unknown:
+        raise InvalidInputError(f"training_info.{min(unknown)}", f"is not one of the keys {', '.join(known)}")
+    for key in ("started", "completed"):
+        if info.get(key) is not None and not isinstance(info[key], datetime):
+            raise InvalidInputError(f"training_info.{key}", f"{info[key]!r} is not a datetime")
+    hyperparameters = info.get("hyperparameters")
+    return Run(
+        started=info.get("started"),
+        completed=info.get("completed"),
+        dataset_size=info.get("dataset_size"),
+        hyperparameters={} if hyperparameters is None else hyperparameters,
+        validation_score=info.get("validation_score"),
+    )

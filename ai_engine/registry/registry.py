@@ -1,0 +1,548 @@
+"""The use cases of a model registry, each one transaction.
+
+Bytes become durable first, then a row makes them visible: a crash between the two leaves bytes that nobody
+names, never a version without bytes. What a reader sees is always a committed row. Nothing here knows which
+database or which store it works over, and nothing here holds a lock.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from ai_engine.catalogue.protocol import Transaction
+from ai_engine.domain import clock
+from ai_engine.domain.errors import (
+    CatalogueUnavailableError,
+    InvalidInputError,
+    ModelNotFoundError,
+    OutcomeUnknownError,
+    SerializationError,
+    StorageError,
+    VersionActiveError,
+    VersionExistsError,
+    VersionNotFoundError,
+)
+from ai_engine.domain.names import check_name, check_version
+from ai_engine.domain.performance import ModelPerformance
+from ai_engine.domain.plain import plain
+from ai_engine.domain.records import (
+    Activation,
+    Artifact,
+    Digest,
+    ModelId,
+    ModelVersion,
+    NewVersion,
+    Place,
+    Run,
+    SavedVersion,
+)
+from ai_engine.domain.retention import beyond_newest
+from ai_engine.registry import wire
+from ai_engine.registry.loaded import LoadedModels
+from ai_engine.registry.lookup import Lookup
+from ai_engine.registry.memory import Memory
+from ai_engine.registry.outage import Outage
+from ai_engine.registry.reading import Reader
+from ai_engine.registry.saving import Prepared, prepared
+from ai_engine.registry.stores import Stores
+from ai_engine.registry.sweep import Sweeper
+
+log = logging.getLogger(__name__)
+
+# Versions that an error names; a model may have a million.
+_NAMED_IN_ERRORS = 10
+
+
+class Registry:
+    """A model registry over its stores.
+
+    Parameters
+    ----------
+    stores : Stores
+        Where everything is.
+    loaded : LoadedModels
+        Where objects are kept once they are made.
+    actor : str
+        Who it is that moves pointers, where a call does not say.
+    """
+
+    def __init__(self, stores: Stores, loaded: LoadedModels, actor: str) -> None:
+        self._stores = stores
+        self._catalogue = stores.catalogue
+        self._actor = actor
+        self._reader = Reader(stores, loaded)
+        self._sweeper = Sweeper(stores)
+        self._outage = Outage(stores)
+        self._lookup = Lookup(stores.catalogue, self._outage)
+        self._memory = Memory()
+
+    def open(self) -> None:
+        """Open the catalogue, take in what waited for it, and remove what killed writers left.
+
+        A database that cannot be used is logged, and health says so; it takes nobody down.
+        """
+        try:
+            self._catalogue.catalogue_id  # noqa: B018  # the property opens
+            self._outage.replay()
+            self._sweeper.sweep_leftovers()
+        except StorageError as error:
+            self._outage.note(error)
+
+    def close(self) -> None:
+        """Let go of everything that is open."""
+        self._catalogue.close()
+
+    # -- saving --------------------------------------------------------------------------------------------
+
+    def save(
+        self,
+        name: str,
+        model: object,
+        *,
+        version: str | None = None,
+        model_type: str | None = None,
+        algorithms: Iterable[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        activate: bool = True,
+        performance: ModelPerformance | None = None,
+        run: Run | None = None,
+        actor: str | None = None,
+    ) -> SavedVersion:
+        """Save an object as a new version of a model, with what was measured of it, in one commit.
+
+        Raises
+        ------
+        InvalidInputError
+            If the name, the version, the metadata or a number cannot be stored.
+        VersionExistsError
+            If the version exists.
+        SerializationError
+            If the object cannot be pickled.
+        StorageError
+            If neither the catalogue nor the outage journal can take it.
+        """
+        new = _new_version(name, version, model_type, algorithms, metadata, activate, performance, run)
+        with prepared(f"the model {name!r}", model, self._stores.artifacts) as ready:
+            return self._commit(replace(new, artifact=ready.artifact), ready, actor)
+
+    def register(self, name: str, model: object, version: str) -> None:
+        """Save an object under a given version, or keep it in memory where it cannot be stored.
+
+        Raises
+        ------
+        VersionExistsError
+            If the version exists with other bytes.
+        """
+        new = _new_version(name, version, None, None, None, True, None, None)
+        try:
+            with prepared(f"the model {name!r}", model, self._stores.artifacts) as ready:
+                known = self._lookup.find(name, version)
+                if known is None:
+                    self._commit(replace(new, artifact=ready.artifact), ready, None)
+                elif self._reader.digest(known) == ready.artifact.digest:
+                    self.activate(name, version)
+                else:
+                    raise VersionExistsError(name, version)
+        except OutcomeUnknownError:
+            raise
+        except (SerializationError, StorageError) as error:
+            self._memory.hold(name, version, model)
+            log.warning("%s@%s is kept in memory only and ends with this process: %s", name, version, error)
+
+    def _commit(self, new: NewVersion, ready: Prepared, actor: str | None) -> SavedVersion:
+        try:
+            self._outage.replay()
+            saved = self._commit_row(new, ready, actor or self._actor)
+            self._outage.clear()
+        except CatalogueUnavailableError as error:
+            self._outage.note(error)
+            saved = self._outage.save(new, ready)
+        if saved.active:
+            self._memory.yield_activity(saved.name)
+        return saved
+
+    def _commit_row(self, new: NewVersion, ready: Prepared, actor: str) -> SavedVersion:
+        artifacts, shelf = self._stores.artifacts, self._stores.shelf
+        with ExitStack() as staged:
+            with self._catalogue.write() as work:
+                version = work.add(new, lambda number: shelf.path(new.name, number, work.is_debris))
+                digest = _digest(new)
+                if ready.data is None:
+                    if not artifacts.has(digest):  # a sweep took equal bytes that were known before
+                        ready.renew()
+                    source = artifacts.path(digest)
+                else:
+                    twin = next((v for v in work.uses(digest) if v.model_id != new.model_id), None)
+                    source = twin.model_path if twin else None
+                    work.put_blob(digest, ready.data)
+                work.forget_debris([version.model_path, shelf.record_path(version.model_path)])
+                if new.activate:
+                    work.activate(version, actor, "saved", new.created_at)
+                record = json.dumps(wire.version_to_dict(new, version.version)).encode()
+                publish = staged.enter_context(shelf.stage(version.model_path, ready.data, source, record))
+            self._publish(version, publish)
+        return SavedVersion(new.model_id, new.name, version.version, active=new.activate)
+
+    def _publish(self, version: ModelVersion, publish: Callable[[], None]) -> None:
+        try:
+            publish()
+        except OSError as error:  # the version is saved; its file is written again when it is next loaded
+            log.error("the file of %s cannot be written to %s: %s", version.label, version.model_path, error)
+
+    # -- loading -------------------------------------------------------------------------------------------
+
+    def find(self, name: str, version: str | None = None) -> ModelVersion | None:
+        """Return a version, or the active one; None where there is none."""
+        return self._lookup.find(name, version)
+
+    def load(self, name: str, version: str | None = None) -> object | None:
+        """Return the object of a version, or of the active one; None where there is none.
+
+        It is made of the stored bytes, and is one object for all callers in the process.
+
+        Raises
+        ------
+        ArtifactCorruptedError
+            If the bytes are missing or changed; they are never deserialised.
+        ModelLoadError
+            If this Python cannot make the object.
+        """
+        held = self._memory.find(name, version)
+        if held is not None:
+            return held.model
+        found = self._lookup.find(name, version)
+        return None if found is None else self._reader.load(found)
+
+    def export(self, name: str, version: str | None = None) -> bytes:
+        """Return a version as a plain pickle, which needs nothing but `pickle.load`."""
+        return self._reader.plain(self._require(name, version))
+
+    def _require(self, name: str, version: str | None) -> ModelVersion:
+        found = self._lookup.find(name, version)
+        if found is None:
+            raise VersionNotFoundError(name, version, self.versions(name)[-_NAMED_IN_ERRORS:])
+        return found
+
+    # -- the active version --------------------------------------------------------------------------------
+
+    def activate(
+        self, name: str, version: str, actor: str | None = None, reason: str = "activated"
+    ) -> dict[str, str | None]:
+        """Make a version the one that `load(name)` returns.
+
+        Returns
+        -------
+        dict
+            `version` and `previous_version`, the latter None where none was active.
+        """
+        held = self._memory.find(name, version)
+        if held is not None:
+            previous = self.actives().get(name)
+            self._memory.hold(name, version, held.model)
+            return {"version": version, "previous_version": previous}
+        with self._writing() as work:
+            found = work.find(name, version)
+            if found is None:
+                known = [v.version for v in work.versions(name)]
+                raise VersionNotFoundError(name, version, known[-_NAMED_IN_ERRORS:])
+            before = work.activate(found, actor or self._actor, reason, clock.now())
+        self._memory.yield_activity(name)
+        return {"version": version, "previous_version": before}
+
+    def roll_back(self, name: str, actor: str | None = None) -> dict[str, str | None]:
+        """Make the version active that was active before; see `activate`.
+
+        Raises
+        ------
+        NoPreviousVersionError
+            If none is left to go back to.
+        """
+        with self._writing() as work:
+            if not work.versions(name):
+                raise ModelNotFoundError(name)
+            version, previous = work.roll_back(name, actor or self._actor, clock.now())
+        self._memory.yield_activity(name)
+        return {"version": version, "previous_version": previous}
+
+    def activations(self, name: str) -> list[Activation]:
+        """Return every move of a model's active pointer, oldest first."""
+        with self._catalogue.read() as snapshot:
+            return snapshot.activations(name)
+
+    def active_at(self, name: str, moment: datetime) -> str | None:
+        """Return the version that was active at a moment; None where none was, or none is recorded."""
+        wanted = clock.to_utc(moment)
+        before = [a for a in self.activations(name) if a.activated_at and a.activated_at <= wanted]
+        return before[-1].version if before else None
+
+    # -- forgetting ----------------------------------------------------------------------------------------
+
+    def delete(self, name: str, version: str) -> int:
+        """Forget a version; return the bytes that the disk got back. Raises VersionActiveError."""
+        with self._writing() as work:
+            found = work.find(name, version)
+            if found is None:
+                known = [v.version for v in work.versions(name)]
+                raise VersionNotFoundError(name, version, known[-_NAMED_IN_ERRORS:])
+            if found.is_active:
+                raise VersionActiveError(name, version)
+            self._drop(work, [found])
+        return self._sweeper.sweep()
+
+    def clean_up(self, keep_versions: int, dry_run: bool = False) -> dict[str, Any]:
+        """Keep of each model the highest versions and the active one, and free the rest.
+
+        Returns
+        -------
+        dict
+            `removed`, a list of names and versions, and `freed_bytes`, by the disk's own account.
+        """
+        beyond_newest([], keep_versions)  # refuses a bad number before anything is read
+        before = self._catalogue.allocated()
+        freed = 0
+        with self._writing() as work:
+            dropped = beyond_newest(work.everything(), keep_versions)
+            if not dry_run:
+                self._drop(work, dropped)
+        if not dry_run and dropped:
+            freed = self._sweeper.sweep()
+            self._catalogue.reclaim()
+            freed += max(0, before - self._catalogue.allocated())
+        removed = [{"name": version.name, "version": version.version} for version in dropped]
+        return {"removed": removed, "freed_bytes": freed}
+
+    def _drop(self, work: Transaction, versions: Iterable[ModelVersion]) -> None:
+        for version in versions:
+            ours = version.artifact.place is not Place.PATH
+            path = version.model_path
+            work.drop(version, [path, self._stores.shelf.record_path(path)] if ours else [])
+
+    # -- measuring -----------------------------------------------------------------------------------------
+
+    def record(self, name: str, version: str, *performances: ModelPerformance) -> None:
+        """Append measurements of a version; what was recorded before stays. Raises VersionNotFoundError."""
+        for performance in performances:
+            wire.performance_to_dict(performance)  # refuses what is not a number before anything is written
+        held = self._memory.find(name, version)
+        if held is not None:
+            held.performances.extend(performances)
+            return
+        found = self._require(name, version)
+        self._write_or_wait(
+            found,
+            lambda work: work.record(found.model_id, performances),
+            lambda: self._outage.record(found, performances),
+        )
+
+    def record_run(self, name: str, version: str, run: Run) -> None:
+        """Append a training record of a version. Raises VersionNotFoundError."""
+        held = self._memory.find(name, version)
+        if held is not None:
+            held.runs.append(run)
+            return
+        found = self._require(name, version)
+        self._write_or_wait(
+            found,
+            lambda work: work.record_run(found.model_id, run),
+            lambda: self._outage.record_run(found, run),
+        )
+
+    def _write_or_wait(
+        self, version: ModelVersion, write: Callable[[Transaction], None], wait: Callable[[], None]
+    ) -> None:
+        try:
+            with self._writing() as work:
+                write(work)
+        except CatalogueUnavailableError as error:
+            self._outage.note(error)
+            wait()
+        except ModelNotFoundError as error:  # deleted since it was found
+            raise VersionNotFoundError(version.name, version.version) from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[Transaction]:
+        """Write to the catalogue after what waited for it, and remember how that went."""
+        self._outage.replay()
+        with self._catalogue.write() as work:
+            yield work
+        self._outage.clear()
+
+    def performances(self, name: str, version: str | None = None) -> list[ModelPerformance]:
+        """Return what was measured of a version, or of the active one, oldest first."""
+        held = self._memory.find(name, version)
+        if held is not None:
+            return list(held.performances)
+        found = self._require(name, version)
+        stored: list[ModelPerformance] = []
+        with self._unless_unavailable(), self._catalogue.read() as snapshot:
+            stored = snapshot.performances(found.model_id)
+        return stored + self._outage.performances(found.model_id)
+
+    def latest_performance(self, name: str, version: str) -> ModelPerformance | None:
+        """Return the measurement of a version that was recorded last; None where there is none."""
+        measured = self.performances(name, version)
+        return measured[-1] if measured else None
+
+    def runs(self, name: str, version: str | None = None) -> list[dict[str, Any]]:
+        """Return the training records of a model, or of one of its versions, newest first."""
+        waiting = self._outage.runs(name, version)
+        stored: list[dict[str, Any]] = []
+        with self._unless_unavailable(), self._catalogue.read() as snapshot:
+            stored = snapshot.runs(name, version)
+        return waiting + stored
+
+    # -- listing -------------------------------------------------------------------------------------------
+
+    def describe(
+        self, name: str | None = None, limit: int | None = None, after: tuple[str, int] | None = None
+    ) -> tuple[list[dict[str, Any]], int, bool]:
+        """Return a page of entries, newest version of each name first, the number of all, and its source.
+
+        Returns
+        -------
+        entries : list of dict
+            Every column of `model_registry`, what is known of the bytes, and the metrics' summary.
+        total : int
+            Versions over all pages.
+        from_database : bool
+            False where the database cannot be read and these are the versions that this process knows.
+        """
+        waiting = (
+            [] if after else [_waiting_entry(p.version, p.new) for p in self._outage.pending(name)][::-1]
+        )
+        try:
+            with self._catalogue.read() as snapshot:
+                entries = snapshot.describe(name, limit, after)
+                total = snapshot.count(name)
+        except CatalogueUnavailableError as error:
+            self._outage.note(error)
+            return waiting, len(waiting), False
+        if self._outage.waiting():  # some of them may have got their rows meanwhile
+            known = {entry["model_id"] for entry in entries}
+            waiting = [entry for entry in waiting if entry["model_id"] not in known]
+        return waiting + entries, total + len(waiting), True
+
+    def versions(self, name: str) -> list[str]:
+        """Return the versions of a model, oldest first."""
+        stored: list[str] = []
+        with self._unless_unavailable(), self._catalogue.read() as snapshot:
+            stored = [version.version for version in snapshot.versions(name)]
+        waiting = [p.version.version for p in self._outage.pending(name)]
+        return list(dict.fromkeys(stored + waiting + self._memory.versions(name)))
+
+    def names(self) -> list[str]:
+        """Return every model that has a version, sorted."""
+        stored: list[str] = []
+        with self._unless_unavailable(), self._catalogue.read() as snapshot:
+            stored = snapshot.names()
+        waiting = [p.version.name for p in self._outage.pending()]
+        return sorted({*stored, *waiting, *self._memory.names()})
+
+    def actives(self) -> dict[str, str]:
+        """Return the active version of every model that has one."""
+        stored: dict[str, str] = {}
+        with self._unless_unavailable(), self._catalogue.read() as snapshot:
+            stored = snapshot.actives()
+        waiting = {p.version.name: p.version.version for p in self._outage.pending() if p.new.activate}
+        return {**stored, **waiting, **self._memory.actives()}
+
+    @contextmanager
+    def _unless_unavailable(self) -> Iterator[None]:
+        """Go on with what the process knows where the catalogue cannot be read."""
+        try:
+            yield
+        except CatalogueUnavailableError as error:
+            self._outage.note(error)
+
+    # -- health --------------------------------------------------------------------------------------------
+
+    def health(self) -> dict[str, Any]:
+        """Try to take the write lock, give the catalogue what waits for it, and say how that went."""
+        try:
+            with self._writing():
+                pass
+        except StorageError as error:
+            if str(error) != self._outage.reason:
+                self._outage.note(error)
+        waiting = len(self._outage.waiting())
+        kept = self._memory.count()
+        return {
+            "status": "degraded" if self._outage.reason or waiting else "healthy",
+            "reason": self._outage.reason,
+            "waiting": waiting,
+            "in_memory_only": kept,
+            "journal": self._stores.journal.location,
+            "database": self._catalogue.location,
+        }
+
+
+def _new_version(
+    name: str,
+    version: str | None,
+    model_type: str | None,
+    algorithms: Iterable[str] | None,
+    metadata: Mapping[str, Any] | None,
+    activate: bool,
+    performance: ModelPerformance | None,
+    run: Run | None,
+) -> NewVersion:
+    """Check all that a caller said of a version before anything is written."""
+    check_name(name)
+    if version is not None:
+        check_version(version)
+    if isinstance(algorithms, str):
+        raise InvalidInputError("algorithms", f"{algorithms!r} is one text; give a list of names")
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise InvalidInputError("metadata", f"is a {type(metadata).__name__}; give a dict")
+    return NewVersion(
+        model_id=ModelId(f"{name}#{uuid4().hex[:16]}"),
+        name=name,
+        version=version,
+        model_type=plain("model_type", model_type),
+        algorithms=tuple(plain("algorithms", list(algorithms or ()))),
+        metadata=plain("metadata", metadata or {}),
+        activate=activate,
+        artifact=Artifact(Place.ROW, None, "", None),
+        created_at=clock.now(),
+        performance=performance,
+        run=run,
+    )
+
+
+def _digest(new: NewVersion) -> Digest:
+    digest = new.artifact.digest
+    assert digest is not None  # `prepared` computed it
+    return digest
+
+
+def _waiting_entry(version: ModelVersion, new: NewVersion) -> dict[str, Any]:
+    at = clock.to_text(new.created_at)
+    artifact = version.artifact
+    return {
+        "model_id": version.model_id,
+        "name": version.name,
+        "version": version.version,
+        "model_type": new.model_type,
+        "algorithms": list(new.algorithms),
+        "created_at": at,
+        "updated_at": at,
+        "is_active": version.is_active,
+        "model_path": version.model_path,
+        "metadata": dict(new.metadata),
+        "digest": artifact.digest,
+        "format": artifact.format,
+        "size": artifact.size,
+        "python": artifact.python,
+        "packages": dict(artifact.packages),
+        "pinned": False,
+        "metric_count": int(new.performance is not None),
+        "avg_accuracy": new.performance.accuracy_score if new.performance else None,
+        "last_metric_update": at if new.performance else None,
+    }

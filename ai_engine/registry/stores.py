@@ -1,0 +1,18 @@
+"""The stores that a registry works over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ai_engine.artifacts.protocol import ArtifactStore, Journal, Shelf
+from ai_engine.catalogue.protocol import Catalogue
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Who exists, their bytes, the files that people see, and what waits for the catalogue."""
+
+    catalogue: Catalogue
+    artifacts: ArtifactStore
+    shelf: Shelf
+    journal: Journal

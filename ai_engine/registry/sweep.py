@@ -1,0 +1,62 @@
+"""Remove files of ours that no version refers to and no writer holds.
+
+Only files on the catalogue's list of debris, and what writers left that were killed, are ever looked at. A
+file is removed inside a write transaction, and a save looks for its bytes inside one: whichever comes second
+sees what the first has done.
+"""
+
+from __future__ import annotations
+
+from ai_engine.catalogue.protocol import Debris, Transaction
+from ai_engine.domain.records import Digest
+from ai_engine.registry.stores import Stores
+
+# Files removed in one transaction; bounds how long other writers wait.
+_BATCH = 200
+
+
+class Sweeper:
+    """Removes debris.
+
+    Parameters
+    ----------
+    stores : Stores
+        Where the files are.
+    """
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+
+    def sweep(self) -> int:
+        """Remove the files of dropped versions; return the bytes that the disk got back."""
+        freed = 0
+        while True:
+            with self._stores.journal.replaying() as waiting, self._stores.catalogue.write() as work:
+                debris = work.debris(_BATCH)
+                awaited = {str(entry.operation.get("digest")) for entry in waiting}
+                freed += sum(self._remove(work, item, awaited) for item in debris)
+                work.forget_debris(item.path for item in debris)
+            if len(debris) < _BATCH:
+                return freed
+
+    def _remove(self, work: Transaction, item: Debris, awaited: set[str]) -> int:
+        if item.digest is None:
+            return self._stores.shelf.remove(item.path)
+        return self._remove_artifact(work, item.digest, awaited)
+
+    def _remove_artifact(self, work: Transaction, digest: Digest, awaited: set[str]) -> int:
+        if work.uses(digest) or digest in awaited:
+            return 0
+        return self._stores.artifacts.delete(digest)
+
+    def sweep_leftovers(self) -> int:
+        """Remove what killed writers left; return how many of them there were."""
+        found = 0
+        for leftover in self._stores.artifacts.leftovers():
+            with leftover as digest:
+                found += 1
+                if digest is not None:
+                    with self._stores.journal.replaying() as waiting, self._stores.catalogue.write() as work:
+                        awaited = {str(entry.operation.get("digest")) for entry in waiting}
+                        self._remove_artifact(work, digest, awaited)
+        return found

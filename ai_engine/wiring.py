@@ -1,0 +1,117 @@
+"""From settings to a registry: the one module that names concrete backends."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from ai_engine.artifacts.directory import ModelDirectory
+from ai_engine.artifacts.journal import LocalJournal
+from ai_engine.artifacts.local import LocalStore
+from ai_engine.artifacts.shelf import LocalShelf
+from ai_engine.catalogue.sqlite import SqliteCatalogue
+from ai_engine.domain.errors import InvalidInputError, NotYetSupportedError, UnsafeDirectoryError
+from ai_engine.registry.loaded import PROCESS
+from ai_engine.registry.registry import Registry
+from ai_engine.registry.stores import Stores
+from ai_engine.settings import DEFAULT_MODEL_DIR, Settings
+
+log = logging.getLogger(__name__)
+
+_SQLITE = "sqlite:///"
+
+
+def build_registry(settings: Settings) -> Registry:
+    """Return the registry that the settings describe, opened.
+
+    Raises
+    ------
+    UnsafeDirectoryError
+        If the default directory is one that another user owns or can write.
+    CatalogueMismatchError
+        If the directory belongs to another database.
+    NewerCatalogueError
+        If the database was written by a newer version of this software.
+    """
+    if settings.cluster_url:
+        raise NotYetSupportedError(
+            "training on a cluster (AI_ENGINE_CLUSTER_URL) does not work yet; leave it out"
+        )
+    model_dir = os.path.abspath(settings.model_dir)
+    directory = ModelDirectory(model_dir)
+    if model_dir == DEFAULT_MODEL_DIR:
+        _check_default(model_dir)
+    directory.make()
+    artifacts = LocalStore(_artifact_dir(settings, directory), directory.sandbox)
+    stores = Stores(
+        catalogue=SqliteCatalogue(database_path(settings), directory),
+        artifacts=artifacts,
+        shelf=LocalShelf(directory),
+        journal=LocalJournal(settings.journal_dir or f"{directory.engine}/outage"),
+    )
+    registry = Registry(stores, PROCESS, _actor())
+    registry.open()
+    return registry
+
+
+@contextmanager
+def open_registry(settings: Settings) -> Iterator[Registry]:
+    """Build a registry for the length of a block."""
+    registry = build_registry(settings)
+    try:
+        yield registry
+    finally:
+        registry.close()
+
+
+def database_path(settings: Settings) -> str:
+    """Return the absolute path of the SQLite file that the settings name."""
+    url = settings.database_url
+    if not url:
+        return os.path.join(os.path.abspath(settings.model_dir), "model_registry.db")
+    if url.startswith(("postgresql://", "postgres://")):
+        raise NotYetSupportedError("a catalogue in PostgreSQL does not work yet; use sqlite:///path")
+    if not url.startswith(_SQLITE) or len(url) == len(_SQLITE):
+        raise InvalidInputError("AI_ENGINE_DATABASE_URL", f"{url!r} is not of the form sqlite:///path")
+    return os.path.abspath(url.removeprefix(_SQLITE))
+
+
+def _artifact_dir(settings: Settings, directory: ModelDirectory) -> str:
+    url = settings.artifact_url
+    if not url:
+        return f"{directory.engine}/artifacts"
+    if "://" in url:
+        raise NotYetSupportedError(
+            f"artifacts in {url.partition('://')[0]} do not work yet; give a directory"
+        )
+    return os.path.abspath(url)
+
+
+def _check_default(path: str) -> None:
+    """Refuse a directory under a name that everybody knows if anybody else can put models into it."""
+    log.warning(
+        "models are kept in %s, which may not outlive a reboot; set AI_ENGINE_MODEL_DIR to one that does",
+        path,
+    )
+    with suppress(FileExistsError):
+        os.mkdir(path, 0o700)
+    found = os.lstat(path)
+    if not stat.S_ISDIR(found.st_mode):
+        raise UnsafeDirectoryError(path, "is not a directory")
+    if found.st_uid != os.getuid():
+        raise UnsafeDirectoryError(path, "belongs to another user")
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise UnsafeDirectoryError(path, "can be written by other users")
+
+
+def _actor() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
