@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from ai_engine.artifacts.files import make_directory, storage_errors, sync_directory, write_all
@@ -61,21 +61,15 @@ class LocalJournal:
 
     @contextmanager
     def replaying(self) -> Iterator[list[Waiting]]:
-        try:
-            lock = self.lock()
-            lock.__enter__()
-        except FileNotFoundError:
-            yield []
-            return
-        try:
+        with ExitStack() as held:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                held.enter_context(self.lock())
             yield self.waiting()
-        finally:
-            lock.__exit__(None, None, None)
 
     def waiting(self) -> list[Waiting]:
         try:
             names = sorted(name for name in os.listdir(self.location) if name.endswith(".json"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # of the latter `append` complains
             return []
         found = []
         for name in names:

@@ -113,11 +113,17 @@ class Shelf(Protocol):
             What a lost catalogue is rebuilt from.
         """
 
-    def records(self) -> Iterator[bytes]:
-        """Yield every record that there is."""
+    def records(self) -> Iterator[tuple[str, bytes]]:
+        """Yield every record, behind the path of the version's file."""
 
-    def holds(self, path: str, data: bytes) -> bool:
-        """Tell whether the file has exactly these bytes."""
+    def point(self, name: str, pointer: bytes) -> None:
+        """Write down which version of a model became active."""
+
+    def pointers(self) -> Iterator[bytes]:
+        """Yield what was last written down for each model."""
+
+    def read(self, path: str) -> bytes | None:
+        """Return what is in a small file; None where there is none, or something that is no file."""
 
     def mend(self, path: str, data: bytes) -> None:
         """Write the file of a version again."""

@@ -7,13 +7,16 @@ that is missing or altered is written again from the truth.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 from ai_engine.artifacts.directory import ModelDirectory
 from ai_engine.artifacts.files import allocated, make_directory, storage_errors, write_all
 from ai_engine.artifacts.sandbox import Entry
-from ai_engine.domain.names import file_name
+from ai_engine.domain.names import encode, file_name
+
+_POINTER = ".active.json"
 
 
 class LocalShelf:
@@ -62,7 +65,7 @@ class LocalShelf:
     def _copy(self, entries: ExitStack, data: bytes | None, source: str | None) -> str:
         """Return a file of the sandbox with the bytes: `source` under another name, or a copy of `data`."""
         entry: Entry = entries.enter_context(self._directory.sandbox.entry())
-        if source is not None and (data is None or self.holds(source, data)):
+        if source is not None and (data is None or self.read(source) == data):
             with suppress(OSError):  # no hard links here, or too many on this file: a copy does as well
                 os.unlink(entry.path)
                 os.link(source, entry.path, follow_symlinks=False)
@@ -76,19 +79,34 @@ class LocalShelf:
             write_all(entry.descriptor, data)
         return entry.path
 
-    def records(self) -> Iterator[bytes]:
+    def records(self) -> Iterator[tuple[str, bytes]]:
+        for file, text in self._read(".pkl.json"):
+            yield f"{self._directory.path}/{file.removesuffix('.json')}", text
+
+    def point(self, name: str, pointer: bytes) -> None:
+        with storage_errors(self._records), self._directory.sandbox.entry() as entry:
+            write_all(entry.descriptor, pointer)
+            make_directory(self._records)
+            os.rename(entry.path, f"{self._records}/{encode(name)}{_POINTER}")
+
+    def pointers(self) -> Iterator[bytes]:
+        for _, text in self._read(_POINTER):
+            yield text
+
+    def _read(self, suffix: str) -> Iterator[tuple[str, bytes]]:
         with suppress(FileNotFoundError):
             for name in sorted(os.listdir(self._records)):
-                with suppress(OSError), open(f"{self._records}/{name}", "rb") as file:
-                    yield file.read()
+                if name.endswith(suffix):
+                    with suppress(OSError), open(f"{self._records}/{name}", "rb") as file:
+                        yield name, file.read()
 
-    def holds(self, path: str, data: bytes) -> bool:
+    def read(self, path: str) -> bytes | None:
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
-            return False
+            return None
         with os.fdopen(descriptor, "rb") as file:
-            return os.fstat(descriptor).st_size == len(data) and file.read() == data
+            return file.read() if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
 
     def mend(self, path: str, data: bytes) -> None:
         with storage_errors(path), self._directory.sandbox.entry() as entry:

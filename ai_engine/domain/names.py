@@ -55,10 +55,11 @@ def file_name(name: str, version: str) -> str:
     >>> file_name("CPU forecast", "1.4.0")
     'cpu_forecast~4443e32ad53103211237c99b@1.4.0.pkl'
     """
-    return f"{_encode(name)}@{_encode(version)}.pkl"
+    return f"{encode(name)}@{encode(version)}.pkl"
 
 
-def _encode(text: str) -> str:
+def encode(text: str) -> str:
+    """Spell a name or a version so that it can stand in a file's name."""
     if _PLAIN.fullmatch(text):
         return text
     readable = re.sub(r"[^a-z0-9._+-]", "_", text.lower())[:60]

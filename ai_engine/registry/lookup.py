@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ai_engine.catalogue.protocol import Catalogue
 from ai_engine.domain.errors import CatalogueUnavailableError
 from ai_engine.domain.records import ModelVersion
 from ai_engine.registry.outage import Outage
+from ai_engine.registry.records import Records
+from ai_engine.registry.stores import Stores
 
 # Names and versions asked for; a process that asks for more starts anew.
 _MAX_KNOWN = 10_000
@@ -26,25 +27,27 @@ class Lookup:
 
     Parameters
     ----------
-    catalogue : Catalogue
-        Who knows.
+    stores : Stores
+        Where the catalogue is, and the records where it is not.
     outage : Outage
         Who knows of those that the catalogue could not take.
     """
 
-    def __init__(self, catalogue: Catalogue, outage: Outage) -> None:
-        self._catalogue, self._outage = catalogue, outage
+    def __init__(self, stores: Stores, outage: Outage) -> None:
+        self._catalogue, self._outage = stores.catalogue, outage
+        self._records = Records(stores.shelf)
         self._known = _Known(None)
 
     def find(self, name: str, version: str | None = None) -> ModelVersion | None:
         """Return a version, or the active one, as it is now; None where there is none.
 
-        While the catalogue cannot be read, the answer is the last one that it gave.
+        While the catalogue cannot be read, the answer is the last one that it gave, or else what the records
+        beside the artifacts say.
 
         Raises
         ------
         CatalogueUnavailableError
-            If it cannot be read and never answered this.
+            If it cannot be read and nobody else knows.
         """
         if self._outage.waiting():
             pending = self._outage.find(name, version)
@@ -53,9 +56,11 @@ class Lookup:
         try:
             return self._ask(name, version)
         except CatalogueUnavailableError:
-            if (name, version) in self._known.found:
-                return self._known.found[name, version]
-            raise
+            found = self._known.found.get((name, version)) or self._records.find(name, version)
+            if found is None:
+                raise
+            self._known.found[name, version] = found
+            return found
 
     def _ask(self, name: str, version: str | None) -> ModelVersion | None:
         # The stamp is taken before the question: a commit in between makes the answer newer than its stamp,
@@ -70,7 +75,3 @@ class Lookup:
         with self._catalogue.read() as snapshot:
             found = known.found[key] = snapshot.find(name, version)
         return found
-
-    def remembered(self) -> list[ModelVersion]:
-        """Return the versions that were found since the catalogue last changed."""
-        return [version for version in self._known.found.values() if version is not None]

@@ -7,7 +7,6 @@ records that it was applied: a replay that is killed can be repeated, and nothin
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -25,7 +24,8 @@ from ai_engine.domain.errors import (
 )
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.records import ModelVersion, NewVersion, Place, Run, SavedVersion
-from ai_engine.registry import wire
+from ai_engine.registry import records, wire
+from ai_engine.registry.records import Records
 from ai_engine.registry.saving import Prepared
 from ai_engine.registry.stores import Stores
 
@@ -135,11 +135,9 @@ class Outage:
             document = wire.version_to_dict(new, number)
             digest = new.artifact.digest
             assert digest is not None  # it was just computed
-            publish = held.enter_context(
-                self._stores.shelf.stage(
-                    path, ready.data, self._stores.artifacts.path(digest), json.dumps(document).encode()
-                )
-            )
+            source = self._stores.artifacts.path(digest)
+            record = records.write(new, number)
+            publish = held.enter_context(self._stores.shelf.stage(path, ready.data, source, record))
             self._append({"kind": "save", "version": document, "model_path": path, "digest": digest})
             if not self._stores.artifacts.has(digest):  # a sweep that had not seen the entry yet
                 renew()
@@ -176,18 +174,8 @@ class Outage:
                 known = {version.version for version in snapshot.versions(name)}
                 return pending | known | ({highest} if highest else set())
         except StorageError:
-            recorded = {document["version"] for document in self.records() if document["name"] == name}
+            recorded = {record.version for record in Records(self._stores.shelf) if record.new.name == name}
             return pending | recorded
-
-    def records(self) -> Iterable[dict[str, Any]]:
-        """Yield the records beside the artifacts, those that cannot be read left out."""
-        for text in self._stores.shelf.records():
-            try:
-                document = json.loads(text)
-                wire.version_from_dict(document)
-            except (ValueError, KeyError, TypeError):
-                continue
-            yield document
 
     # -- replaying -----------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from ai_engine.artifacts.protocol import Opened
 from ai_engine.domain import clock
 from ai_engine.domain.digests import digest_of, matches
-from ai_engine.domain.errors import ArtifactCorruptedError, StorageError
+from ai_engine.domain.errors import ArtifactCorruptedError, CatalogueUnavailableError, StorageError
 from ai_engine.domain.records import Artifact, Digest, Identity, ModelVersion, Place
 from ai_engine.formats import choice
 from ai_engine.registry.loaded import LoadedModels
@@ -80,15 +80,22 @@ class Reader:
 
     def _from_row(self, version: ModelVersion) -> memoryview:
         digest = _known(version)
-        with self._stores.catalogue.read() as snapshot:
+        data = None
+        with suppress(CatalogueUnavailableError), self._stores.catalogue.read() as snapshot:
             data = snapshot.blob(digest)
         if data is None or not matches(data, digest):
-            raise ArtifactCorruptedError(version.label, "in the database are missing or changed")
-        self._mend_file(version, data)
+            data = self._stores.shelf.read(version.model_path)
+            if data is None or not matches(data, digest):
+                raise ArtifactCorruptedError(
+                    version.label, "are missing or changed, in the row and in the file"
+                )
+            log.error("the row of %s has lost its bytes; those of its file are right", version.label)
+        else:
+            self._mend_file(version, data)
         return memoryview(data)
 
     def _mend_file(self, version: ModelVersion, data: bytes) -> None:
-        if self._stores.shelf.holds(version.model_path, data):
+        if self._stores.shelf.read(version.model_path) == data:
             return
         log.warning(
             "the file of %s was missing or altered and is written again: %s",

@@ -7,7 +7,6 @@ database or which store it works over, and nothing here holds a lock.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -44,7 +43,7 @@ from ai_engine.domain.records import (
     SavedVersion,
 )
 from ai_engine.domain.retention import beyond_newest
-from ai_engine.registry import wire
+from ai_engine.registry import records, wire
 from ai_engine.registry.loaded import LoadedModels
 from ai_engine.registry.lookup import Lookup
 from ai_engine.registry.memory import Memory
@@ -80,7 +79,7 @@ class Registry:
         self._reader = Reader(stores, loaded)
         self._sweeper = Sweeper(stores)
         self._outage = Outage(stores)
-        self._lookup = Lookup(stores.catalogue, self._outage)
+        self._lookup = Lookup(stores, self._outage)
         self._memory = Memory()
 
     def open(self) -> None:
@@ -143,7 +142,7 @@ class Registry:
         new = _new_version(name, version, None, None, None, True, None, None)
         try:
             with prepared(f"the model {name!r}", model, self._stores.artifacts) as ready:
-                known = self._lookup.find(name, version)
+                known = self._known(name, version)
                 if known is None:
                     self._commit(replace(new, artifact=ready.artifact), ready, None)
                 elif self._reader.digest(known) == ready.artifact.digest:
@@ -155,6 +154,12 @@ class Registry:
         except (SerializationError, StorageError) as error:
             self._memory.hold(name, version, model)
             log.warning("%s@%s is kept in memory only and ends with this process: %s", name, version, error)
+
+    def _known(self, name: str, version: str) -> ModelVersion | None:
+        try:
+            return self._lookup.find(name, version)
+        except CatalogueUnavailableError:
+            return None  # the save will wait for it, and a number that is taken is found then
 
     def _commit(self, new: NewVersion, ready: Prepared, actor: str | None) -> SavedVersion:
         try:
@@ -185,7 +190,7 @@ class Registry:
                 work.forget_debris([version.model_path, shelf.record_path(version.model_path)])
                 if new.activate:
                     work.activate(version, actor, "saved", new.created_at)
-                record = json.dumps(wire.version_to_dict(new, version.version)).encode()
+                record = records.write(new, version.version)
                 publish = staged.enter_context(shelf.stage(version.model_path, ready.data, source, record))
             self._publish(version, publish)
         return SavedVersion(new.model_id, new.name, version.version, active=new.activate)
@@ -253,6 +258,7 @@ class Registry:
                 known = [v.version for v in work.versions(name)]
                 raise VersionNotFoundError(name, version, known[-_NAMED_IN_ERRORS:])
             before = work.activate(found, actor or self._actor, reason, clock.now())
+        self._point(found)
         self._memory.yield_activity(name)
         return {"version": version, "previous_version": before}
 
@@ -268,8 +274,18 @@ class Registry:
             if not work.versions(name):
                 raise ModelNotFoundError(name)
             version, previous = work.roll_back(name, actor or self._actor, clock.now())
+            found = work.find(name, version)
+        if found is not None:
+            self._point(found)
         self._memory.yield_activity(name)
         return {"version": version, "previous_version": previous}
+
+    def _point(self, version: ModelVersion) -> None:
+        """Write down, for a catalogue that is lost one day, which version is active."""
+        try:
+            self._stores.shelf.point(version.name, records.pointer(version, clock.to_text(clock.now())))
+        except StorageError as error:
+            log.error("that %s is active cannot be written down beside the models: %s", version.label, error)
 
     def activations(self, name: str) -> list[Activation]:
         """Return every move of a model's active pointer, oldest first."""

@@ -49,7 +49,7 @@ def model_versions(registry: Registry) -> Mapping[str, list[str]]:
 
 
 def performance_history(registry: Registry) -> Mapping[str, Mapping[str, ModelPerformance]]:
-    """Return ``performance_history[name][version]``: what was measured last, of versions that were measured."""
+    """Return ``performance_history[name][version]``: what was measured last, where anything was."""
 
     def measured(name: str) -> list[str]:
         return [version for version in registry.versions(name) if registry.latest_performance(name, version)]
