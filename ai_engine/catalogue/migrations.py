@@ -6,6 +6,7 @@ Schema 0 is a database without our tables: an empty one, or one that the origina
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
 from ai_engine.catalogue.sql import Execute
@@ -34,32 +35,38 @@ def _adopt_seed(execute: Execute) -> None:
         execute(statement)
     execute("INSERT INTO engine_meta (key, value) VALUES ('catalogue_id', :id)", {"id": uuid4().hex})
     rows = execute("SELECT model_id, name, version, is_active FROM model_registry ORDER BY created_at, rowid")
-    highest: dict[str, str] = {}
-    for seq, (model_id, name, version, is_active) in enumerate(rows, start=1):
+    models: dict[str, dict[str, Any]] = {}
+    now = clock.to_text(clock.now())
+    for model_id, name, version, is_active in rows:
+        model = models.setdefault(name, {"name": name, "highest": None, "active": None, "move": None})
+        identity = {"model_id": model_id, "name": name, "version": version}
         # Of two rows that claim one version the newer counts; doctor reports the other.
-        execute("DELETE FROM engine_versions WHERE name = :name AND version = :version", _pair(name, version))
         execute(
-            "INSERT INTO engine_versions (seq, model_id, name, version, rank, place, format) "
-            "VALUES (:seq, :model_id, :name, :version, :rank, :place, 'pickle')",
-            {
-                "seq": seq,
-                "model_id": model_id,
-                "rank": versions.sort_key(version, seq),
-                "place": Place.PATH.value,
-                **_pair(name, version),
-            },
+            "DELETE FROM engine_versions WHERE name = :name AND version = :version",
+            {"name": name, "version": version},
+        )
+        ((seq,),) = execute(
+            "INSERT INTO engine_versions (model_id, name, version, place, format) "
+            "VALUES (:model_id, :name, :version, :place, 'pickle') RETURNING seq",
+            {**identity, "place": Place.PATH.value},
         )
         numbers = versions.parse(version)
-        if numbers is not None and numbers >= (versions.parse(highest.get(name, "")) or (-1,)):
-            highest[name] = version
+        if numbers is not None and numbers >= (versions.parse(model["highest"] or "") or (-1,)):
+            model["highest"] = version
         if is_active:
-            execute(
-                "INSERT INTO engine_activations (name, model_id, version, activated_at, actor, reason) "
-                "VALUES (:name, :model_id, :version, :at, 'ai-engine', 'active when it was adopted')",
-                {"model_id": model_id, "at": clock.to_text(clock.now()), **_pair(name, version)},
+            model["active"] = seq
+            ((model["move"],),) = execute(
+                "INSERT INTO engine_moves (name, model_id, version, moved_at, actor, reason) "
+                "VALUES (:name, :model_id, :version, :at, 'ai-engine', 'active when it was adopted') "
+                "RETURNING seq",
+                {**identity, "at": now},
             )
-    for name, version in highest.items():
-        execute("INSERT INTO engine_models (name, highest) VALUES (:name, :version)", _pair(name, version))
+    for model in models.values():
+        execute(
+            "INSERT INTO engine_models (name, highest, versions, active, move) "
+            "SELECT :name, :highest, COUNT(*), :active, :move FROM engine_versions WHERE name = :name",
+            model,
+        )
 
 
 def _settle_active_versions(execute: Execute) -> None:
@@ -73,10 +80,6 @@ def _settle_active_versions(execute: Execute) -> None:
     execute("UPDATE model_registry SET is_active = 0 WHERE is_active <> 0")
     for _, model_id in newest.values():
         execute("UPDATE model_registry SET is_active = 1 WHERE model_id = :model_id", {"model_id": model_id})
-
-
-def _pair(name: str, version: str) -> dict[str, str]:
-    return {"name": name, "version": version}
 
 
 # The step at index n leads from schema n to n + 1.

@@ -96,14 +96,27 @@ class Snapshot(Protocol):
 class Transaction(Snapshot, Protocol):
     """Reads and writes that become visible together."""
 
-    def add(self, new: NewVersion, path_of: Callable[[str], str]) -> ModelVersion:
-        """Insert a version, whose `model_path` is what `path_of` makes of its number.
+    def add(
+        self, new: NewVersion, data: bytes | None, path_of: Callable[[str], str], actor: str
+    ) -> ModelVersion:
+        """Insert a version with all that was measured of it, active if it wants to be.
 
-        Raises VersionExistsError.
+        Parameters
+        ----------
+        new : NewVersion
+            The version; without a number it gets the next one.
+        data : bytes or None
+            The bytes of a small artifact, stored once however many versions have them.
+        path_of : callable
+            Makes the `model_path` of a number.
+        actor : str
+            Who moves the active pointer.
+
+        Raises
+        ------
+        VersionExistsError
+            If the model has a version of that number.
         """
-
-    def put_blob(self, digest: Digest, data: bytes) -> None:
-        """Store the bytes of a small artifact; known ones are left as they are."""
 
     def activate(self, version: ModelVersion, actor: str, reason: str, at: datetime) -> str | None:
         """Make a version active; return the one that was, None if there was none."""

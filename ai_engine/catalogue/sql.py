@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -43,7 +44,7 @@ _VERSION = """
     FROM engine_versions e JOIN model_registry r ON r.model_id = e.model_id
 """
 _FIND = _VERSION + "WHERE e.name = :name AND e.version = :version"
-_FIND_ACTIVE = _VERSION + "WHERE r.name = :name AND r.is_active = 1"
+_FIND_ACTIVE = _VERSION + "WHERE e.seq = (SELECT active FROM engine_models WHERE name = :name)"
 _VERSIONS = _VERSION + "WHERE e.name = :name ORDER BY e.seq"
 _EVERYTHING = _VERSION + "ORDER BY e.name, e.seq"
 _USES = _VERSION + "WHERE e.digest = :digest ORDER BY e.seq"
@@ -89,34 +90,64 @@ _RUNS = """
     WHERE e.name = :name AND (:version IS NULL OR e.version = :version) ORDER BY t.id DESC
 """
 
+_MODEL = """
+    SELECT m.highest, m.versions, m.active, m.move, v.below, v.moved_at, v.version
+    FROM engine_models m LEFT JOIN engine_moves v ON v.seq = m.move
+    WHERE m.name = :name
+"""
+_SET_MODEL = """
+    INSERT INTO engine_models (name, highest, versions, active, move)
+    VALUES (:name, :highest, :versions, :active, :move)
+    ON CONFLICT (name) DO UPDATE SET highest = excluded.highest, versions = excluded.versions,
+                                     active = excluded.active, move = excluded.move
+"""
 _ADD_REGISTRY = """
     INSERT INTO model_registry
         (model_id, name, version, model_type, algorithms, created_at, updated_at, is_active, model_path,
          metadata)
-    VALUES (:model_id, :name, :version, :model_type, :algorithms, :at, :at, 0, :model_path, :metadata)
+    VALUES (:model_id, :name, :version, :model_type, :algorithms, :at, :at, :is_active, :model_path,
+            :metadata)
 """
 _ADD_VERSION = """
     INSERT INTO engine_versions
-        (seq, model_id, name, version, rank, place, digest, format, size, python, packages)
-    VALUES (:seq, :model_id, :name, :version, :rank, :place, :digest, :format, :size, :python, :packages)
+        (model_id, name, version, place, blob, digest, format, size, python, packages)
+    VALUES (:model_id, :name, :version, :place, :blob, :digest, :format, :size, :python, :packages)
+    RETURNING seq
 """
-_RAISE_HIGHEST = """
-    INSERT INTO engine_models (name, highest) VALUES (:name, :highest)
-    ON CONFLICT (name) DO UPDATE SET highest = excluded.highest
+_ADD_MOVE = """
+    INSERT INTO engine_moves (name, model_id, version, moved_at, actor, reason, before, below)
+    VALUES (:name, :model_id, :version, :at, :actor, :reason, :before, :below)
+    RETURNING seq
 """
-_ADD_ACTIVATION = """
-    INSERT INTO engine_activations (name, model_id, version, activated_at, actor, reason, below)
-    VALUES (:name, :model_id, :version, :at, :actor, :reason, :below)
+_MOVE = """
+    SELECT v.below, e.seq, v.version
+    FROM engine_moves v LEFT JOIN engine_versions e ON e.name = v.name AND e.version = v.version
+                                                   AND e.model_id = v.model_id
+    WHERE v.seq = :seq
 """
-_TOP = """
-    SELECT seq, model_id, version, activated_at, below FROM engine_activations
-    WHERE name = :name ORDER BY seq DESC LIMIT 1
+_MOVES = """
+    WITH RECURSIVE history (seq, before, version, moved_at, actor, reason) AS (
+        SELECT v.seq, v.before, v.version, v.moved_at, v.actor, v.reason
+        FROM engine_models m JOIN engine_moves v ON v.seq = m.move WHERE m.name = :name
+        UNION ALL
+        SELECT v.seq, v.before, v.version, v.moved_at, v.actor, v.reason
+        FROM history h JOIN engine_moves v ON v.seq = h.before
+    )
+    SELECT version, moved_at, actor, reason FROM history ORDER BY seq
 """
-_STEP = """
-    SELECT a.seq, a.model_id, a.version, a.below, e.model_id IS NOT NULL
-    FROM engine_activations a LEFT JOIN engine_versions e ON e.model_id = a.model_id
-    WHERE a.seq = :seq
-"""
+
+
+@dataclass(slots=True)
+class _Model:
+    """The row of a model, with the newest move of its active pointer."""
+
+    highest: str | None = None
+    versions: int = 0
+    active: int | None = None
+    move: int | None = None
+    below: int | None = None
+    moved_at: str | None = None
+    active_version: str | None = None
 
 
 class SqlSnapshot:
@@ -140,7 +171,8 @@ class SqlSnapshot:
         return [_version(row) for row in self._execute(_VERSIONS, {"name": name})]
 
     def names(self) -> list[str]:
-        return [name for (name,) in self._execute("SELECT DISTINCT name FROM engine_versions ORDER BY name")]
+        rows = self._execute("SELECT name FROM engine_models WHERE versions > 0 ORDER BY name")
+        return [name for (name,) in rows]
 
     def actives(self) -> dict[str, str]:
         rows = self._execute("SELECT name, version FROM model_registry WHERE is_active = 1 ORDER BY name")
@@ -165,10 +197,10 @@ class SqlSnapshot:
 
     def count(self, name: str | None = None) -> int:
         if name is None:
-            rows = self._execute("SELECT COUNT(*) FROM engine_versions")
+            rows = self._execute("SELECT COALESCE(SUM(versions), 0) FROM engine_models")
         else:
-            rows = self._execute("SELECT COUNT(*) FROM engine_versions WHERE name = :name", {"name": name})
-        return int(rows[0][0])
+            rows = self._execute("SELECT versions FROM engine_models WHERE name = :name", {"name": name})
+        return int(rows[0][0]) if rows else 0
 
     def performances(self, model_id: str) -> list[ModelPerformance]:
         return [_performance(row) for row in self._execute(_METRIC + "ORDER BY id", {"model_id": model_id})]
@@ -181,7 +213,11 @@ class SqlSnapshot:
         return [_run(row) for row in self._execute(_RUNS, {"name": name, "version": version})]
 
     def blob(self, digest: Digest) -> bytes | None:
-        rows = self._execute("SELECT bytes FROM engine_blobs WHERE digest = :digest", {"digest": digest})
+        rows = self._execute(
+            "SELECT b.bytes FROM engine_versions e JOIN engine_blobs b ON b.id = e.blob "
+            "WHERE e.digest = :digest LIMIT 1",
+            {"digest": digest},
+        )
         return bytes(rows[0][0]) if rows else None
 
     def seal(self, digest: Digest) -> Identity | None:
@@ -192,14 +228,9 @@ class SqlSnapshot:
         return Identity(*rows[0]) if rows else None
 
     def activations(self, name: str) -> list[Activation]:
-        rows = self._execute(
-            "SELECT name, version, activated_at, actor, reason FROM engine_activations "
-            "WHERE name = :name ORDER BY seq",
-            {"name": name},
-        )
         return [
-            Activation(of, version, clock.from_text(at), actor, reason)
-            for of, version, at, actor, reason in rows
+            Activation(name, version, clock.from_text(at), actor, reason)
+            for version, at, actor, reason in self._execute(_MOVES, {"name": name})
         ]
 
     def uses(self, digest: Digest) -> list[ModelVersion]:
@@ -224,114 +255,135 @@ class SqlTransaction(SqlSnapshot):
         super().__init__(execute)
         self.added: ModelId | None = None  # what tells, after a failed commit, whether it held
 
-    def add(self, new: NewVersion, path_of: Callable[[str], str]) -> ModelVersion:
-        highest = self.highest(new.name)
-        version = versions.next_patch(highest) if new.version is None else new.version
-        if self._execute(
-            "SELECT 1 FROM engine_versions WHERE name = :name AND version = :version",
-            {"name": new.name, "version": version},
-        ):
+    def add(
+        self, new: NewVersion, data: bytes | None, path_of: Callable[[str], str], actor: str
+    ) -> ModelVersion:
+        model = self._model(new.name)
+        version = versions.next_patch(model.highest) if new.version is None else new.version
+        if new.version is not None and self.find(new.name, version):
             raise VersionExistsError(new.name, version)
-        ((seq,),) = self._execute("SELECT COALESCE(MAX(seq), 0) + 1 FROM engine_versions")
         at = clock.to_text(new.created_at)
         model_path = path_of(version)
+        if new.activate:
+            self._deactivate(new.name, at)
+        identity = {"model_id": new.model_id, "name": new.name, "version": version}
         self._execute(
             _ADD_REGISTRY,
             {
-                "model_id": new.model_id,
-                "name": new.name,
-                "version": version,
+                **identity,
                 "model_type": new.model_type,
                 "algorithms": to_json("algorithms", list(new.algorithms)),
                 "at": at,
+                "is_active": int(new.activate),
                 "model_path": model_path,
                 "metadata": to_json("metadata", new.metadata),
             },
         )
-        self._execute(
-            _ADD_VERSION,
-            {
-                "seq": seq,
-                "model_id": new.model_id,
-                "name": new.name,
-                "version": version,
-                "rank": versions.sort_key(version, seq),
-                **_artifact_columns(new.artifact),
-            },
-        )
+        blob = None if data is None else self._blob(new.artifact.digest, data)
+        columns = {**identity, **_artifact_columns(new.artifact), "blob": blob}
+        ((seq,),) = self._execute(_ADD_VERSION, columns)
         numbers = versions.parse(version)
-        if numbers is not None and numbers > (versions.parse(highest or "") or (-1,)):
-            self._execute(_RAISE_HIGHEST, {"name": new.name, "highest": version})
+        if numbers is not None and numbers > (versions.parse(model.highest or "") or (-1,)):
+            model.highest = version
+        model.versions += 1
+        added = ModelVersion(new.model_id, new.name, version, seq, new.activate, model_path, new.artifact)
+        if new.activate:
+            self._move(model, added, model.move, actor, "saved", at)
+        self._set_model(new.name, model)
         if new.performance is not None:
             self.record(new.model_id, [new.performance])
         if new.run is not None:
             self.record_run(new.model_id, new.run)
         self.added = new.model_id
-        return ModelVersion(new.model_id, new.name, version, seq, False, model_path, new.artifact)
+        return added
 
-    def put_blob(self, digest: Digest, data: bytes) -> None:
+    def _blob(self, digest: Digest | None, data: bytes) -> int:
+        """Return the blob of these bytes, the known one where there is one."""
+        known = self._execute(
+            "SELECT blob FROM engine_versions WHERE digest = :digest AND blob IS NOT NULL LIMIT 1",
+            {"digest": digest},
+        )
+        if known:
+            return int(known[0][0])
+        ((blob,),) = self._execute(
+            "INSERT INTO engine_blobs (bytes) VALUES (:bytes) RETURNING id", {"bytes": data}
+        )
+        return int(blob)
+
+    def _model(self, name: str) -> _Model:
+        rows = self._execute(_MODEL, {"name": name})
+        return _Model(*rows[0]) if rows else _Model()
+
+    def _set_model(self, name: str, model: _Model) -> None:
         self._execute(
-            "INSERT INTO engine_blobs (digest, bytes) VALUES (:digest, :bytes) ON CONFLICT DO NOTHING",
-            {"digest": digest, "bytes": data},
+            _SET_MODEL,
+            {
+                "name": name,
+                "highest": model.highest,
+                "versions": model.versions,
+                "active": model.active,
+                "move": model.move,
+            },
         )
 
     def activate(self, version: ModelVersion, actor: str, reason: str, at: datetime) -> str | None:
-        top = self._execute(_TOP, {"name": version.name})
-        previous = self._active(version.name)
-        if previous and previous[0] == version.model_id:
-            return previous[1]
-        self._point(
-            version.name, version.model_id, version.version, top[0][0] if top else None, actor, reason, at
-        )
-        return previous[1] if previous else None
+        model = self._model(version.name)
+        previous = model.active_version
+        if model.active != version.seq:
+            self._point(model, version, model.move, actor, reason, at)
+        return previous
 
     def roll_back(self, name: str, actor: str, at: datetime) -> tuple[str, str]:
-        active = self._active(name)
-        top = self._execute(_TOP, {"name": name})
-        below = top[0][4] if top else None
-        while active and below is not None:
-            ((_, model_id, version, deeper, exists),) = self._execute(_STEP, {"seq": below})
-            if exists and model_id != active[0]:
-                self._point(name, model_id, version, deeper, actor, f"rollback from {active[1]}", at)
-                return version, active[1]
+        model = self._model(name)
+        below = model.below
+        while model.active_version is not None and below is not None:
+            ((deeper, seq, number),) = self._execute(_MOVE, {"seq": below})
+            version = self.find(name, number) if seq not in (None, model.active) else None
+            if version is not None:
+                previous = model.active_version
+                self._point(model, version, deeper, actor, f"rollback from {previous}", at)
+                return number, previous
             below = deeper
         raise NoPreviousVersionError(name)
 
-    def _active(self, name: str) -> tuple[str, str] | None:
-        rows = self._execute(
-            "SELECT model_id, version FROM model_registry WHERE name = :name AND is_active = 1",
-            {"name": name},
-        )
-        return (rows[0][0], rows[0][1]) if rows else None
-
     def _point(
-        self, name: str, model_id: str, version: str, below: int | None, actor: str, reason: str, at: datetime
+        self, model: _Model, version: ModelVersion, below: int | None, actor: str, reason: str, at: datetime
     ) -> None:
+        """Make a version that has its row the active one."""
         moment = clock.to_text(at)
-        top = self._execute(_TOP, {"name": name})
-        if top and top[0][3]:
-            # A clock that was set back must not put this move before the one it follows.
-            moment = max(moment, top[0][3])
-        self._execute(
-            "UPDATE model_registry SET is_active = 0, updated_at = :at WHERE name = :name AND is_active = 1",
-            {"name": name, "at": moment},
-        )
+        self._deactivate(version.name, moment)
         self._execute(
             "UPDATE model_registry SET is_active = 1, updated_at = :at WHERE model_id = :model_id",
-            {"model_id": model_id, "at": moment},
+            {"model_id": version.model_id, "at": moment},
         )
+        self._move(model, version, below, actor, reason, moment)
+        self._set_model(version.name, model)
+
+    def _deactivate(self, name: str, at: str) -> None:
         self._execute(
-            _ADD_ACTIVATION,
+            "UPDATE model_registry SET is_active = 0, updated_at = :at WHERE name = :name AND is_active = 1",
+            {"name": name, "at": at},
+        )
+
+    def _move(
+        self, model: _Model, version: ModelVersion, below: int | None, actor: str, reason: str, at: str
+    ) -> None:
+        """Write a move of the pointer down, in the model too."""
+        ((model.move,),) = self._execute(
+            _ADD_MOVE,
             {
-                "name": name,
-                "model_id": model_id,
-                "version": version,
-                "at": moment,
+                "name": version.name,
+                "model_id": version.model_id,
+                "version": version.version,
+                # A clock that was set back must not put this move before the one it follows.
+                "at": max(at, model.moved_at or at),
                 "actor": actor,
                 "reason": reason,
+                "before": model.move,
                 "below": below,
             },
         )
+        model.active = version.seq
 
     def record(self, model_id: str, performances: Iterable[ModelPerformance]) -> None:
         for performance in performances:
@@ -344,14 +396,19 @@ class SqlTransaction(SqlSnapshot):
 
     def drop(self, version: ModelVersion, files: Iterable[str]) -> None:
         of = {"model_id": version.model_id}
-        for table in ("performance_metrics", "training_history", "engine_versions", "model_registry"):
+        rows = self._execute("SELECT blob FROM engine_versions WHERE seq = :seq", {"seq": version.seq})
+        for table in ("performance_metrics", "training_history", "model_registry"):
             self._execute(f"DELETE FROM {table} WHERE model_id = :model_id", of)
+        self._execute("DELETE FROM engine_versions WHERE seq = :seq", {"seq": version.seq})
+        self._execute(
+            "UPDATE engine_models SET versions = versions - 1 WHERE name = :name", {"name": version.name}
+        )
         for path in files:
             self._add_debris(path, None)
         digest = version.artifact.digest
         if digest is None or self.uses(digest):
             return
-        self._execute("DELETE FROM engine_blobs WHERE digest = :digest", {"digest": digest})
+        self._execute("DELETE FROM engine_blobs WHERE id = :id", {"id": rows[0][0]})
         self._execute("DELETE FROM engine_seals WHERE digest = :digest", {"digest": digest})
         if version.artifact.place is Place.STORE:
             self._add_debris(digest, digest)

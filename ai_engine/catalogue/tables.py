@@ -55,19 +55,28 @@ SEED_TABLES = (
 
 ENGINE_TABLES = (
     # One row a fact about the catalogue itself: its id, its schema.
-    "CREATE TABLE engine_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    # `highest` is the highest number that any version of the model ever bore, deleted ones included.
-    "CREATE TABLE engine_models (name TEXT PRIMARY KEY, highest TEXT)",
+    "CREATE TABLE engine_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    # One row a model. `highest` is the highest number that any version of it bore, deleted ones included,
+    # `versions` how many there are; `active` the seq of the active one; `move` the newest in engine_moves.
+    """
+    CREATE TABLE engine_models (
+        name TEXT PRIMARY KEY,
+        highest TEXT,
+        versions INTEGER NOT NULL,
+        active INTEGER,
+        move INTEGER
+    ) WITHOUT ROWID
+    """,
     # What the engine knows of a version besides the original's columns. `seq` is the order of creation,
-    # `rank` the order of versions as text (domain.versions.sort_key), `place` a domain.records.Place.
+    # `place` a domain.records.Place, `blob` the bytes in engine_blobs where that is their place.
     """
     CREATE TABLE engine_versions (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT,
-        model_id TEXT NOT NULL UNIQUE,
+        seq INTEGER PRIMARY KEY,
+        model_id TEXT NOT NULL,
         name TEXT NOT NULL,
         version TEXT NOT NULL,
-        rank TEXT NOT NULL,
         place TEXT NOT NULL,
+        blob INTEGER,
         digest TEXT,
         format TEXT NOT NULL,
         size INTEGER,
@@ -77,30 +86,31 @@ ENGINE_TABLES = (
         UNIQUE (name, version)
     )
     """,
-    "CREATE INDEX engine_versions_rank ON engine_versions (name, rank, seq)",
     "CREATE INDEX engine_versions_order ON engine_versions (name, seq)",
     "CREATE INDEX engine_versions_digest ON engine_versions (digest)",
-    # Small artifacts: the bytes are in the commit that makes the version visible.
-    "CREATE TABLE engine_blobs (digest TEXT PRIMARY KEY, bytes BLOB NOT NULL)",
-    # Every move of an active pointer, never rewritten. `below` is the move that a rollback returns to: the
-    # moves form a stack by it, and a rollback pops without forgetting.
+    # Small artifacts: the bytes are in the commit that makes the version visible. Versions with equal bytes
+    # have one blob, found by the digest of any of them.
+    "CREATE TABLE engine_blobs (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL)",
+    # Every move of an active pointer, never rewritten. `before` is the move of the same model that it
+    # follows; `below` the one that a rollback returns to: by it the moves form a stack, and a rollback pops
+    # without forgetting.
     """
-    CREATE TABLE engine_activations (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    CREATE TABLE engine_moves (
+        seq INTEGER PRIMARY KEY,
         name TEXT NOT NULL,
         model_id TEXT NOT NULL,
         version TEXT NOT NULL,
-        activated_at TIMESTAMP,
+        moved_at TIMESTAMP NOT NULL,
         actor TEXT NOT NULL,
         reason TEXT NOT NULL,
+        before INTEGER,
         below INTEGER
     )
     """,
-    "CREATE INDEX engine_activations_name ON engine_activations (name, seq)",
     # Files of ours whose version is gone; `sweep` removes the file, then the row.
-    "CREATE TABLE engine_debris (path TEXT PRIMARY KEY, digest TEXT)",
+    "CREATE TABLE engine_debris (path TEXT PRIMARY KEY, digest TEXT) WITHOUT ROWID",
     # Operations of the outage journal that were applied, so that none is applied twice.
-    "CREATE TABLE engine_replayed (operation TEXT PRIMARY KEY, replayed_at TIMESTAMP NOT NULL)",
+    "CREATE TABLE engine_replayed (operation TEXT PRIMARY KEY, replayed_at TIMESTAMP NOT NULL) WITHOUT ROWID",
     # A file whose digest was checked, as it was then; while it is unchanged it need not be read again.
     """
     CREATE TABLE engine_seals (
@@ -111,7 +121,7 @@ ENGINE_TABLES = (
         mtime_ns INTEGER NOT NULL,
         ctime_ns INTEGER NOT NULL,
         checked_at TIMESTAMP NOT NULL
-    )
+    ) WITHOUT ROWID
     """,
     # The schema holds the invariant: at most one active version a model.
     "CREATE UNIQUE INDEX engine_one_active ON model_registry (name) WHERE is_active = 1",

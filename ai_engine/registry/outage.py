@@ -233,11 +233,7 @@ class Outage:
                 new.version,
             )
             new = replace(new, version=None)
-        version = work.add(new, lambda _: path)
-        if new.activate:
-            work.activate(
-                version, "ai-engine", "saved while the catalogue could not be written", new.created_at
-            )
+        work.add(new, None, lambda _: path, "ai-engine")
 
 
 def _pending(operation: dict[str, Any], seq: int) -> Pending:

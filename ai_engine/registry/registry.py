@@ -177,23 +177,30 @@ class Registry:
         artifacts, shelf = self._stores.artifacts, self._stores.shelf
         with ExitStack() as staged:
             with self._catalogue.write() as work:
-                version = work.add(new, lambda number: shelf.path(new.name, number, work.is_debris))
                 digest = _digest(new)
                 if ready.data is None:
                     if not artifacts.has(digest):  # a sweep took equal bytes that were known before
                         ready.renew()
                     source = artifacts.path(digest)
                 else:
-                    twin = next((v for v in work.uses(digest) if v.model_id != new.model_id), None)
-                    source = twin.model_path if twin else None
-                    work.put_blob(digest, ready.data)
-                work.forget_debris([version.model_path, shelf.record_path(version.model_path)])
-                if new.activate:
-                    work.activate(version, actor, "saved", new.created_at)
+                    twins = work.uses(digest)
+                    source = twins[0].model_path if twins else None
+                version = work.add(new, ready.data, lambda number: self._path(work, new.name, number), actor)
                 record = records.write(new, version.version)
                 publish = staged.enter_context(shelf.stage(version.model_path, ready.data, source, record))
             self._publish(version, publish)
         return SavedVersion(new.model_id, new.name, version.version, active=new.activate)
+
+    def _path(self, work: Transaction, name: str, number: str) -> str:
+        """Return a path for a new version; one that still awaits removal is ours to use again."""
+
+        def take_back(path: str) -> bool:
+            if not work.is_debris(path):
+                return False
+            work.forget_debris([path, self._stores.shelf.record_path(path)])
+            return True
+
+        return self._stores.shelf.path(name, number, take_back)
 
     def _publish(self, version: ModelVersion, publish: Callable[[], None]) -> None:
         try:

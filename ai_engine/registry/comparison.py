@@ -1,0 +1,83 @@
+"""Versions side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from ai_engine.domain.performance import NUMBERS
+
+if TYPE_CHECKING:
+    from ai_engine.registry.registry import Registry
+
+# Which way a metric is better; any other says nothing about quality.
+LOWER: Final = frozenset(("mae", "mse", "training_time", "prediction_time"))
+HIGHER: Final = frozenset(("r2", "accuracy_score", "confidence_score", "skill"))
+# What a training tells beyond the columns of a measurement.
+FROM_TRAINING: Final = ("baseline_mae", "skill")
+
+
+def side_by_side(metrics: Mapping[str, Mapping[str, float | None]]) -> dict[str, dict[str, Any]]:
+    """Return every metric with its value for each version, and the differences to the first version.
+
+    Parameters
+    ----------
+    metrics : mapping
+        For each version, first the one to compare with, its numbers by name; None is unknown.
+
+    Returns
+    -------
+    dict
+        For each metric ``values`` and ``differences`` by version, which way is ``better`` (``lower``,
+        ``higher`` or None), and the ``best`` version, None where none is or where it does not apply.
+
+    Examples
+    --------
+    >>> side_by_side({"1.0.0": {"mae": 3.0}, "1.0.1": {"mae": 2.5}})["mae"]["differences"]
+    {'1.0.1': -0.5}
+    """
+    names = dict.fromkeys(name for numbers in metrics.values() for name in numbers)
+    return {name: _compared(name, {v: numbers.get(name) for v, numbers in metrics.items()}) for name in names}
+
+
+def _compared(name: str, values: Mapping[str, float | None]) -> dict[str, Any]:
+    (_, base), *others = values.items()
+    better = "lower" if name in LOWER else "higher" if name in HIGHER else None
+    known = {version: value for version, value in values.items() if value is not None}
+    best = None
+    if better is not None and len(set(known.values())) > 1:
+        best = (min if better == "lower" else max)(known, key=known.__getitem__)
+    return {
+        "values": dict(values),
+        "differences": {
+            version: None if base is None or value is None else value - base for version, value in others
+        },
+        "better": better,
+        "best": best,
+    }
+
+
+def metrics_of(registry: Registry, name: str, versions: Iterable[str]) -> dict[str, dict[str, float | None]]:
+    """Return the newest measurement of each version, and what else its training told, by metric.
+
+    Raises
+    ------
+    VersionNotFoundError
+        If there is no such version.
+    """
+    entries = {entry["version"]: entry for entry in registry.describe(name)[0]}
+    found: dict[str, dict[str, float | None]] = {}
+    for version in versions:
+        newest = registry.latest_performance(name, version)
+        told = entries.get(version, {}).get("metadata", {}).get("performance_metrics")
+        trained = told if isinstance(told, Mapping) else {}
+        found[version] = {
+            **{number: getattr(newest, number, None) for number in NUMBERS},
+            **{number: _number(trained.get(number)) for number in FROM_TRAINING},
+        }
+    return found
+
+
+def _number(value: object) -> float | None:
+    """Return a value that anybody may have put into the metadata, if it is a number."""
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
