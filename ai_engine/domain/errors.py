@@ -79,13 +79,17 @@ class ModelNotFoundError(AIEngineError, LookupError):
         super().__init__(f"there is no model {name!r}. List the models with `ai-engine models list`.")
 
 
+# Versions that an error names; a model may have a million.
+_NAMED = 10
+
+
 class VersionNotFoundError(ModelNotFoundError):
     """The model has no such version, or there is no such model."""
 
     def __init__(self, name: str, version: str | None, known: Sequence[str] = ()) -> None:
-        self.version, self.known = version, tuple(known)
+        self.version, self.known = version, tuple(known[-_NAMED:])
         super().__init__(name)
-        has = f"it has {', '.join(known)}" if known else "it has none"
+        has = f"the newest are {', '.join(self.known)}" if known else "it has none"
         what = "active version" if version is None else f"version {version!r}"
         self.args = (
             f"model {name!r} has no {what}; {has}. List them with `ai-engine models list --name {name!r}`.",

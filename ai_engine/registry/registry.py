@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -32,7 +31,6 @@ from ai_engine.domain.names import check_name, check_version
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.plain import plain
 from ai_engine.domain.records import (
-    Activation,
     Artifact,
     Digest,
     ModelId,
@@ -45,21 +43,15 @@ from ai_engine.domain.records import (
 from ai_engine.domain.retention import beyond_newest
 from ai_engine.registry import records, wire
 from ai_engine.registry.loaded import LoadedModels
-from ai_engine.registry.lookup import Lookup
-from ai_engine.registry.memory import Memory
-from ai_engine.registry.outage import Outage
-from ai_engine.registry.reading import Reader
+from ai_engine.registry.reads import Reads
 from ai_engine.registry.saving import Prepared, prepared
 from ai_engine.registry.stores import Stores
 from ai_engine.registry.sweep import Sweeper
 
 log = logging.getLogger(__name__)
 
-# Versions that an error names; a model may have a million.
-_NAMED_IN_ERRORS = 10
 
-
-class Registry:
+class Registry(Reads):
     """A model registry over its stores.
 
     Parameters
@@ -73,14 +65,9 @@ class Registry:
     """
 
     def __init__(self, stores: Stores, loaded: LoadedModels, actor: str) -> None:
-        self._stores = stores
-        self._catalogue = stores.catalogue
+        super().__init__(stores, loaded)
         self._actor = actor
-        self._reader = Reader(stores, loaded)
         self._sweeper = Sweeper(stores)
-        self._outage = Outage(stores)
-        self._lookup = Lookup(stores, self._outage)
-        self._memory = Memory()
 
     def open(self) -> None:
         """Open the catalogue, take in what waited for it, and remove what killed writers left.
@@ -208,40 +195,6 @@ class Registry:
         except OSError as error:  # the version is saved; its file is written again when it is next loaded
             log.error("the file of %s cannot be written to %s: %s", version.label, version.model_path, error)
 
-    # -- loading -------------------------------------------------------------------------------------------
-
-    def find(self, name: str, version: str | None = None) -> ModelVersion | None:
-        """Return a version, or the active one; None where there is none."""
-        return self._lookup.find(name, version)
-
-    def load(self, name: str, version: str | None = None) -> object | None:
-        """Return the object of a version, or of the active one; None where there is none.
-
-        It is made of the stored bytes, and is one object for all callers in the process.
-
-        Raises
-        ------
-        ArtifactCorruptedError
-            If the bytes are missing or changed; they are never deserialised.
-        ModelLoadError
-            If this Python cannot make the object.
-        """
-        held = self._memory.find(name, version)
-        if held is not None:
-            return held.model
-        found = self._lookup.find(name, version)
-        return None if found is None else self._reader.load(found)
-
-    def export(self, name: str, version: str | None = None) -> bytes:
-        """Return a version as a plain pickle, which needs nothing but `pickle.load`."""
-        return self._reader.plain(self._require(name, version))
-
-    def _require(self, name: str, version: str | None) -> ModelVersion:
-        found = self._lookup.find(name, version)
-        if found is None:
-            raise VersionNotFoundError(name, version, self.versions(name)[-_NAMED_IN_ERRORS:])
-        return found
-
     # -- the active version --------------------------------------------------------------------------------
 
     def activate(
@@ -260,10 +213,7 @@ class Registry:
             self._memory.hold(name, version, held.model)
             return {"version": version, "previous_version": previous}
         with self._writing() as work:
-            found = work.find(name, version)
-            if found is None:
-                known = [v.version for v in work.versions(name)]
-                raise VersionNotFoundError(name, version, known[-_NAMED_IN_ERRORS:])
+            found = _found(work, name, version)
             before = work.activate(found, actor or self._actor, reason, clock.now())
         self._point(found)
         self._memory.yield_activity(name)
@@ -294,26 +244,12 @@ class Registry:
         except StorageError as error:
             log.error("that %s is active cannot be written down beside the models: %s", version.label, error)
 
-    def activations(self, name: str) -> list[Activation]:
-        """Return every move of a model's active pointer, oldest first."""
-        with self._catalogue.read() as snapshot:
-            return snapshot.activations(name)
-
-    def active_at(self, name: str, moment: datetime) -> str | None:
-        """Return the version that was active at a moment; None where none was, or none is recorded."""
-        wanted = clock.to_utc(moment)
-        before = [a for a in self.activations(name) if a.activated_at and a.activated_at <= wanted]
-        return before[-1].version if before else None
-
     # -- forgetting ----------------------------------------------------------------------------------------
 
     def delete(self, name: str, version: str) -> int:
         """Forget a version; return the bytes that the disk got back. Raises VersionActiveError."""
         with self._writing() as work:
-            found = work.find(name, version)
-            if found is None:
-                known = [v.version for v in work.versions(name)]
-                raise VersionNotFoundError(name, version, known[-_NAMED_IN_ERRORS:])
+            found = _found(work, name, version)
             if found.is_active:
                 raise VersionActiveError(name, version)
             self._drop(work, [found])
@@ -397,93 +333,6 @@ class Registry:
             yield work
         self._outage.clear()
 
-    def performances(self, name: str, version: str | None = None) -> list[ModelPerformance]:
-        """Return what was measured of a version, or of the active one, oldest first."""
-        held = self._memory.find(name, version)
-        if held is not None:
-            return list(held.performances)
-        found = self._require(name, version)
-        stored: list[ModelPerformance] = []
-        with self._unless_unavailable(), self._catalogue.read() as snapshot:
-            stored = snapshot.performances(found.model_id)
-        return stored + self._outage.performances(found.model_id)
-
-    def latest_performance(self, name: str, version: str) -> ModelPerformance | None:
-        """Return the measurement of a version that was recorded last; None where there is none."""
-        measured = self.performances(name, version)
-        return measured[-1] if measured else None
-
-    def runs(self, name: str, version: str | None = None) -> list[dict[str, Any]]:
-        """Return the training records of a model, or of one of its versions, newest first."""
-        waiting = self._outage.runs(name, version)
-        stored: list[dict[str, Any]] = []
-        with self._unless_unavailable(), self._catalogue.read() as snapshot:
-            stored = snapshot.runs(name, version)
-        return waiting + stored
-
-    # -- listing -------------------------------------------------------------------------------------------
-
-    def describe(
-        self, name: str | None = None, limit: int | None = None, after: tuple[str, int] | None = None
-    ) -> tuple[list[dict[str, Any]], int, bool]:
-        """Return a page of entries, newest version of each name first, the number of all, and its source.
-
-        Returns
-        -------
-        entries : list of dict
-            Every column of `model_registry`, what is known of the bytes, and the metrics' summary.
-        total : int
-            Versions over all pages.
-        from_database : bool
-            False where the database cannot be read and these are the versions that this process knows.
-        """
-        waiting = (
-            [] if after else [_waiting_entry(p.version, p.new) for p in self._outage.pending(name)][::-1]
-        )
-        try:
-            with self._catalogue.read() as snapshot:
-                entries = snapshot.describe(name, limit, after)
-                total = snapshot.count(name)
-        except CatalogueUnavailableError as error:
-            self._outage.note(error)
-            return waiting, len(waiting), False
-        if self._outage.waiting():  # some of them may have got their rows meanwhile
-            known = {entry["model_id"] for entry in entries}
-            waiting = [entry for entry in waiting if entry["model_id"] not in known]
-        return waiting + entries, total + len(waiting), True
-
-    def versions(self, name: str) -> list[str]:
-        """Return the versions of a model, oldest first."""
-        stored: list[str] = []
-        with self._unless_unavailable(), self._catalogue.read() as snapshot:
-            stored = [version.version for version in snapshot.versions(name)]
-        waiting = [p.version.version for p in self._outage.pending(name)]
-        return list(dict.fromkeys(stored + waiting + self._memory.versions(name)))
-
-    def names(self) -> list[str]:
-        """Return every model that has a version, sorted."""
-        stored: list[str] = []
-        with self._unless_unavailable(), self._catalogue.read() as snapshot:
-            stored = snapshot.names()
-        waiting = [p.version.name for p in self._outage.pending()]
-        return sorted({*stored, *waiting, *self._memory.names()})
-
-    def actives(self) -> dict[str, str]:
-        """Return the active version of every model that has one."""
-        stored: dict[str, str] = {}
-        with self._unless_unavailable(), self._catalogue.read() as snapshot:
-            stored = snapshot.actives()
-        waiting = {p.version.name: p.version.version for p in self._outage.pending() if p.new.activate}
-        return {**stored, **waiting, **self._memory.actives()}
-
-    @contextmanager
-    def _unless_unavailable(self) -> Iterator[None]:
-        """Go on with what the process knows where the catalogue cannot be read."""
-        try:
-            yield
-        except CatalogueUnavailableError as error:
-            self._outage.note(error)
-
     # -- health --------------------------------------------------------------------------------------------
 
     def health(self) -> dict[str, Any]:
@@ -545,27 +394,8 @@ def _digest(new: NewVersion) -> Digest:
     return digest
 
 
-def _waiting_entry(version: ModelVersion, new: NewVersion) -> dict[str, Any]:
-    at = clock.to_text(new.created_at)
-    artifact = version.artifact
-    return {
-        "model_id": version.model_id,
-        "name": version.name,
-        "version": version.version,
-        "model_type": new.model_type,
-        "algorithms": list(new.algorithms),
-        "created_at": at,
-        "updated_at": at,
-        "is_active": version.is_active,
-        "model_path": version.model_path,
-        "metadata": dict(new.metadata),
-        "digest": artifact.digest,
-        "format": artifact.format,
-        "size": artifact.size,
-        "python": artifact.python,
-        "packages": dict(artifact.packages),
-        "pinned": False,
-        "metric_count": int(new.performance is not None),
-        "avg_accuracy": new.performance.accuracy_score if new.performance else None,
-        "last_metric_update": at if new.performance else None,
-    }
+def _found(work: Transaction, name: str, version: str) -> ModelVersion:
+    found = work.find(name, version)
+    if found is None:
+        raise VersionNotFoundError(name, version, [known.version for known in work.versions(name)])
+    return found
