@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ai_engine.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from ai_engine.domain.errors import *  # noqa: F403
     from ai_engine.models import ModelManager as ModelManager
     from ai_engine.models import ModelPerformance as ModelPerformance
-
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

@@ -38,25 +38,32 @@ def build_registry(settings: Settings) -> Registry:
     NewerCatalogueError
         If the database was written by a newer version of this software.
     """
+    registry = Registry(build_stores(settings), PROCESS, _actor())
+    registry.open()
+    return registry
+
+
+def build_stores(settings: Settings) -> Stores:
+    """Return the stores that the settings describe; the directory is made, nothing else is opened."""
     if settings.cluster_url:
         raise NotYetSupportedError(
             "training on a cluster (AI_ENGINE_CLUSTER_URL) does not work yet; leave it out"
         )
-    model_dir = os.path.abspath(settings.model_dir)
-    directory = ModelDirectory(model_dir)
-    if model_dir == DEFAULT_MODEL_DIR:
-        _check_default(model_dir)
+    directory = model_directory(settings)
+    if directory.path == DEFAULT_MODEL_DIR:
+        _check_default(directory.path)
     directory.make()
-    artifacts = LocalStore(_artifact_dir(settings, directory), directory.sandbox)
-    stores = Stores(
+    return Stores(
         catalogue=SqliteCatalogue(database_path(settings), directory),
-        artifacts=artifacts,
+        artifacts=LocalStore(_artifact_dir(settings, directory), directory.sandbox),
         shelf=LocalShelf(directory),
         journal=LocalJournal(settings.journal_dir or f"{directory.engine}/outage"),
     )
-    registry = Registry(stores, PROCESS, _actor())
-    registry.open()
-    return registry
+
+
+def model_directory(settings: Settings) -> ModelDirectory:
+    """Return the model directory that the settings name."""
+    return ModelDirectory(os.path.abspath(settings.model_dir))
 
 
 @contextmanager

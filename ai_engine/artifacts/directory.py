@@ -7,6 +7,7 @@
         <name>@<version>.pkl         one a version, for people and their tools
         .engine/
             catalogue.json           which catalogue the directory belongs to
+            open.lock                    shared by all who have the database open
             opening.lock             held while a database is made or migrated
             artifacts/<digest>       the bytes of large models
             records/<file>.json      what a lost catalogue is rebuilt from, one a version
@@ -19,9 +20,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
+from uuid import uuid4
 
 from ai_engine.artifacts.files import make_directory, storage_errors, sync_directory, write_all
 from ai_engine.artifacts.sandbox import Sandbox
@@ -73,12 +76,46 @@ class ModelDirectory:
     def opening_lock(self) -> Iterator[None]:
         """Exclude every other process while a database is made or migrated."""
         self.make()
-        descriptor = os.open(f"{self.engine}/opening.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        descriptor = self._lock_file("opening.lock")
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
             os.close(descriptor)
+
+    def hold(self) -> Callable[[], None]:
+        """Note that the database is open, until what is returned is called."""
+        self.make()
+        descriptor = self._lock_file("open.lock")
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        return lambda: os.close(descriptor)
+
+    def set_aside(self, location: str, is_corrupt: Callable[[], bool]) -> str | None:
+        """Move a damaged database away, with its log, if nobody has it open and it is still damaged."""
+        descriptor = self._lock_file("open.lock")
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not is_corrupt():
+                return None
+            aside = f"{location}.damaged-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid4().hex[:6]}"
+            for suffix in ("-wal", "-shm", ""):
+                with suppress(FileNotFoundError):
+                    os.rename(f"{location}{suffix}", f"{aside}{suffix}")
+            sync_directory(os.path.dirname(location))
+            return aside
+        except BlockingIOError:
+            return None
+        finally:
+            os.close(descriptor)
+
+    def _lock_file(self, name: str) -> int:
+        return os.open(f"{self.engine}/{name}", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+
+    def release(self) -> None:
+        """Let the directory be nobody's, so that a new database may be put into service in it."""
+        with suppress(FileNotFoundError):
+            os.unlink(self._card)
+        sync_directory(self.engine)
 
     def check_new(self, location: str) -> None:
         """Raise if a database without our tables may not be put into service here."""

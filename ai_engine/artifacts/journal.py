@@ -93,6 +93,12 @@ class LocalJournal:
         sync_directory(self.location)
         return aside
 
+    def rejected(self) -> list[str]:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            names = sorted(os.listdir(self.location))
+            return [f"{self.location}/{name}" for name in names if name.endswith(".rejected")]
+        return []
+
     def stamp(self) -> int:
         try:
             return os.stat(self.location).st_mtime_ns

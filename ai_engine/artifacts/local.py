@@ -90,6 +90,10 @@ class LocalStore:
                 if len(entry.name) == 64:
                     yield named(entry.name)
 
+    def in_flight(self) -> set[Digest]:
+        labels = (name.partition(".") for name in self._sandbox.names())
+        return {named(label) for label, dot, _ in labels if dot}
+
     def leftovers(self) -> Iterator[_Leftover]:
         for path in self._sandbox.leftovers():
             yield _Leftover(path)

@@ -10,7 +10,7 @@ refusal StorageError; in both cases nothing of the attempt is left.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -79,6 +79,9 @@ class ArtifactStore(Protocol):
     def list(self) -> Iterator[Digest]:
         """Yield the digest of every artifact."""
 
+    def in_flight(self) -> set[Digest]:
+        """Return what live writers have stored and may be about to commit."""
+
     def leftovers(self) -> Iterator[AbstractContextManager[Digest | None]]:
         """Yield what killed writers left behind.
 
@@ -125,8 +128,14 @@ class Shelf(Protocol):
     def read(self, path: str) -> bytes | None:
         """Return what is in a small file; None where there is none, or something that is no file."""
 
-    def mend(self, path: str, data: bytes) -> None:
-        """Write the file of a version again."""
+    def exists(self, path: str) -> bool:
+        """Tell whether a version has its file."""
+
+    def mend(self, path: str, data: bytes | None, source: str | None = None) -> None:
+        """Write the file of a version again: its data, or another name for `source`."""
+
+    def footprint(self, paths: Iterable[str]) -> int:
+        """Return the bytes that the disk would get back if these files were removed together."""
 
     def remove(self, path: str) -> int:
         """Remove a file of ours; return the bytes that the disk got back, 0 where there was none."""
@@ -160,6 +169,9 @@ class Journal(Protocol):
 
     def reject(self, entry: str) -> str:
         """Set an operation aside that the catalogue will never take; return where it is kept."""
+
+    def rejected(self) -> list[str]:
+        """Return where the operations are kept that were set aside."""
 
     def stamp(self) -> int:
         """Return a number that differs once the journal has changed; 0 where there is none."""

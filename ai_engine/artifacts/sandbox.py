@@ -68,13 +68,16 @@ class Sandbox:
                 return Entry(path, descriptor)
             os.close(descriptor)  # a sweeper took it for a leftover before it was locked
 
+    def names(self) -> list[str]:
+        """Return the names of all entries."""
+        try:
+            return os.listdir(self.path)
+        except FileNotFoundError:
+            return []
+
     def leftovers(self) -> Iterator[str]:
         """Yield the path of each entry whose writer is gone, locked while the caller looks at it."""
-        try:
-            names = os.listdir(self.path)
-        except FileNotFoundError:
-            return
-        for name in names:
+        for name in self.names():
             path = f"{self.path}/{name}"
             try:
                 descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)

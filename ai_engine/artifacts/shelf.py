@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 from ai_engine.artifacts.directory import ModelDirectory
@@ -108,10 +109,22 @@ class LocalShelf:
         with os.fdopen(descriptor, "rb") as file:
             return file.read() if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
 
-    def mend(self, path: str, data: bytes) -> None:
-        with storage_errors(path), self._directory.sandbox.entry() as entry:
-            write_all(entry.descriptor, data)
-            os.rename(entry.path, path)
+    def exists(self, path: str) -> bool:
+        return os.path.isfile(path)
+
+    def mend(self, path: str, data: bytes | None, source: str | None = None) -> None:
+        with storage_errors(path), ExitStack() as entries:
+            os.rename(self._copy(entries, data, source), path)
+
+    def footprint(self, paths: Iterable[str]) -> int:
+        names: Counter[int] = Counter()
+        found: dict[int, os.stat_result] = {}
+        for path in paths:
+            with suppress(FileNotFoundError):
+                stat_result = os.lstat(path)
+                names[stat_result.st_ino] += 1
+                found[stat_result.st_ino] = stat_result
+        return sum(s.st_blocks * 512 for inode, s in found.items() if names[inode] == s.st_nlink)
 
     def remove(self, path: str) -> int:
         try:

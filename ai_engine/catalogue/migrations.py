@@ -17,6 +17,8 @@ from ai_engine.domain.records import Place
 
 def migrate(execute: Execute, schema: int) -> None:
     """Bring a database of `schema` to the present one, inside the caller's transaction."""
+    if schema == SCHEMA:
+        return
     for step in _STEPS[schema:]:
         step(execute)
     execute(

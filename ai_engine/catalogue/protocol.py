@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.records import Activation, Artifact, Digest, Identity, ModelVersion, NewVersion, Run
+from ai_engine.domain.retention import Candidate, Policy
 
 
 class Debris(NamedTuple):
@@ -80,11 +81,20 @@ class Snapshot(Protocol):
     def activations(self, name: str) -> list[Activation]:
         """Return every move of the active pointer, oldest first."""
 
+    def whole(self, version: ModelVersion) -> NewVersion:
+        """Return all that its save was given, with what was measured first."""
+
+    def candidates(self, policy: Policy) -> list[Candidate]:
+        """Return the versions that a policy decides on."""
+
+    def inconsistencies(self) -> list[tuple[str, str, str]]:
+        """Return what in the tables contradicts itself: the kind, the subject, and what is wrong."""
+
     def uses(self, digest: Digest) -> list[ModelVersion]:
         """Return the versions whose bytes these are."""
 
     def debris(self, limit: int) -> list[Debris]:
-        """Return files that await removal, at most `limit`."""
+        """Return files that await removal, at most `limit`; all of them where that is negative."""
 
     def is_debris(self, path: str) -> bool:
         """Tell whether a file awaits removal, and so is ours."""
@@ -133,6 +143,9 @@ class Transaction(Snapshot, Protocol):
     def drop(self, version: ModelVersion, files: Iterable[str]) -> None:
         """Forget a version and all that hangs on it; `files` and bytes without a user become debris."""
 
+    def pin(self, version: ModelVersion, pinned: bool) -> None:
+        """Keep a version from every clean-up, or let it go."""
+
     def forget_debris(self, paths: Iterable[str]) -> None:
         """Strike files off the list of those that await removal."""
 
@@ -141,6 +154,9 @@ class Transaction(Snapshot, Protocol):
 
     def set_seal(self, digest: Digest, identity: Identity, at: datetime) -> None:
         """Record a file whose digest was just checked."""
+
+    def relocate(self, version: ModelVersion, model_path: str) -> None:
+        """Record that a version's file is elsewhere now."""
 
     def mark_replayed(self, operation: str, at: datetime) -> None:
         """Record that an operation of the outage journal is applied."""
@@ -165,6 +181,15 @@ class Catalogue(Protocol):
 
     def stamp(self) -> int | None:
         """Return a number that differs once anybody has committed anything; None where that is not known."""
+
+    def check(self) -> list[str]:
+        """Return what is wrong with the database's own structure."""
+
+    def copy_to(self, path: str) -> None:
+        """Write the catalogue, as it is at one moment, into a new SQLite file. Writers go on meanwhile."""
+
+    def rehearse(self, work: Callable[[Transaction], None]) -> int:
+        """Do something, take it back, and return the bytes that the database would have taken afterwards."""
 
     def reclaim(self) -> None:
         """Give the space of deleted rows back to the disk."""

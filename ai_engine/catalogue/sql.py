@@ -27,6 +27,7 @@ from ai_engine.domain.records import (
     Place,
     Run,
 )
+from ai_engine.domain.retention import Candidate, Policy
 
 Row = Sequence[Any]
 
@@ -48,6 +49,60 @@ _FIND_ACTIVE = _VERSION + "WHERE e.seq = (SELECT active FROM engine_models WHERE
 _VERSIONS = _VERSION + "WHERE e.name = :name ORDER BY e.seq"
 _EVERYTHING = _VERSION + "ORDER BY e.name, e.seq"
 _USES = _VERSION + "WHERE e.digest = :digest ORDER BY e.seq"
+
+_CANDIDATES = """
+    SELECT e.model_id, e.name, e.version, e.seq, r.is_active, r.model_path,
+           e.place, e.digest, e.format, e.size, e.python, e.packages, r.created_at, e.pinned,
+           (SELECT m.{metric} FROM performance_metrics m WHERE m.model_id = e.model_id
+            ORDER BY m.id DESC LIMIT 1)
+    FROM engine_versions e JOIN model_registry r ON r.model_id = e.model_id
+    WHERE :name IS NULL OR e.name = :name
+    ORDER BY e.name, e.seq
+"""
+
+# What must not be, and what may have been before us; each yields a subject and what is wrong with it.
+_INCONSISTENCIES = (
+    (
+        "orphan",
+        "SELECT 'performance_metrics', COUNT(*) || ' rows of ' || model_id || ', which is no version' "
+        "FROM performance_metrics WHERE model_id NOT IN (SELECT model_id FROM model_registry) "
+        "GROUP BY model_id",
+    ),
+    (
+        "orphan",
+        "SELECT 'training_history', COUNT(*) || ' rows of ' || model_id || ', which is no version' "
+        "FROM training_history WHERE model_id NOT IN (SELECT model_id FROM model_registry) GROUP BY model_id",
+    ),
+    (
+        "orphan",
+        "SELECT name || '@' || version, 'the row ' || model_id || ' is not served: another row bears its "
+        "number, or another program wrote it' "
+        "FROM model_registry WHERE model_id NOT IN (SELECT model_id FROM engine_versions)",
+    ),
+    (
+        "row",
+        "SELECT name || '@' || version, 'has lost its row in model_registry' "
+        "FROM engine_versions WHERE model_id NOT IN (SELECT model_id FROM model_registry)",
+    ),
+    (
+        "pointer",
+        "SELECT m.name, 'the active version of engine_models is not that of model_registry' "
+        "FROM engine_models m LEFT JOIN engine_versions e ON e.seq = m.active "
+        "LEFT JOIN model_registry r ON r.name = m.name AND r.is_active = 1 "
+        "WHERE COALESCE(e.model_id, '') <> COALESCE(r.model_id, '')",
+    ),
+    (
+        "count",
+        "SELECT m.name, 'engine_models counts ' || m.versions || ' versions and there are ' || COUNT(e.seq) "
+        "FROM engine_models m LEFT JOIN engine_versions e ON e.name = m.name "
+        "GROUP BY m.name, m.versions HAVING m.versions <> COUNT(e.seq)",
+    ),
+    (
+        "blob",
+        "SELECT 'engine_blobs', COUNT(*) || ' blobs that no version has' FROM engine_blobs "
+        "WHERE id NOT IN (SELECT blob FROM engine_versions WHERE blob IS NOT NULL) HAVING COUNT(*) > 0",
+    ),
+)
 
 # The page is cut first, from the index alone; only its rows are joined with their metrics.
 _DESCRIBE = """
@@ -233,6 +288,58 @@ class SqlSnapshot:
             for version, at, actor, reason in self._execute(_MOVES, {"name": name})
         ]
 
+    def whole(self, version: ModelVersion) -> NewVersion:
+        ((model_type, algorithms, metadata, created_at, is_active),) = self._execute(
+            "SELECT model_type, algorithms, metadata, created_at, is_active FROM model_registry "
+            "WHERE model_id = :model_id",
+            {"model_id": version.model_id},
+        )
+        measured = self._execute(_METRIC + "ORDER BY id LIMIT 1", {"model_id": version.model_id})
+        return NewVersion(
+            model_id=version.model_id,
+            name=version.name,
+            version=version.version,
+            model_type=model_type,
+            algorithms=tuple(_parsed(algorithms, list)),
+            metadata=_parsed(metadata, dict),
+            activate=is_active == 1,
+            artifact=version.artifact,
+            created_at=clock.from_text(created_at) or clock.now(),
+            performance=_performance(measured[0]) if measured else None,
+        )
+
+    def candidates(self, policy: Policy) -> list[Candidate]:
+        parameters = {"name": policy.name}
+        rows = self._execute(_CANDIDATES.format(metric=policy.metric), parameters)
+        previous = {name: self._previous(self._model(name))[0] for name in {row[1] for row in rows}}
+        return [
+            Candidate(
+                _version(row[:-3]),
+                clock.from_text(row[-3]),
+                row[-2] == 1,
+                row[-1],
+                previous=row[3] == previous[row[1]],
+            )
+            for row in rows
+        ]
+
+    def _model(self, name: str) -> _Model:
+        rows = self._execute(_MODEL, {"name": name})
+        return _Model(*rows[0]) if rows else _Model()
+
+    def _previous(self, model: _Model) -> tuple[int | None, str | None, int | None]:
+        """Return the seq and number of the version that a rollback leads to, and what lies below it."""
+        below = model.below
+        while model.active_version is not None and below is not None:
+            ((deeper, seq, number),) = self._execute(_MOVE, {"seq": below})
+            if seq not in (None, model.active):
+                return seq, number, deeper
+            below = deeper
+        return None, None, None
+
+    def inconsistencies(self) -> list[tuple[str, str, str]]:
+        return [(kind, *row) for kind, statement in _INCONSISTENCIES for row in self._execute(statement)]
+
     def uses(self, digest: Digest) -> list[ModelVersion]:
         return [_version(row) for row in self._execute(_USES, {"digest": digest})]
 
@@ -310,10 +417,6 @@ class SqlTransaction(SqlSnapshot):
         )
         return int(blob)
 
-    def _model(self, name: str) -> _Model:
-        rows = self._execute(_MODEL, {"name": name})
-        return _Model(*rows[0]) if rows else _Model()
-
     def _set_model(self, name: str, model: _Model) -> None:
         self._execute(
             _SET_MODEL,
@@ -335,16 +438,13 @@ class SqlTransaction(SqlSnapshot):
 
     def roll_back(self, name: str, actor: str, at: datetime) -> tuple[str, str]:
         model = self._model(name)
-        below = model.below
-        while model.active_version is not None and below is not None:
-            ((deeper, seq, number),) = self._execute(_MOVE, {"seq": below})
-            version = self.find(name, number) if seq not in (None, model.active) else None
-            if version is not None:
-                previous = model.active_version
-                self._point(model, version, deeper, actor, f"rollback from {previous}", at)
-                return number, previous
-            below = deeper
-        raise NoPreviousVersionError(name)
+        _, number, below = self._previous(model)
+        version = self.find(name, number) if number is not None else None
+        previous = model.active_version
+        if version is None or previous is None:
+            raise NoPreviousVersionError(name)
+        self._point(model, version, below, actor, f"rollback from {previous}", at)
+        return version.version, previous
 
     def _point(
         self, model: _Model, version: ModelVersion, below: int | None, actor: str, reason: str, at: datetime
@@ -419,6 +519,12 @@ class SqlTransaction(SqlSnapshot):
             {"path": path, "digest": digest},
         )
 
+    def pin(self, version: ModelVersion, pinned: bool) -> None:
+        self._execute(
+            "UPDATE engine_versions SET pinned = :pinned WHERE seq = :seq",
+            {"pinned": int(pinned), "seq": version.seq},
+        )
+
     def forget_debris(self, paths: Iterable[str]) -> None:
         for path in paths:
             self._execute("DELETE FROM engine_debris WHERE path = :path", {"path": path})
@@ -443,6 +549,12 @@ class SqlTransaction(SqlSnapshot):
                 checked_at = excluded.checked_at
             """,
             {"digest": digest, "at": clock.to_text(at), **identity._asdict()},
+        )
+
+    def relocate(self, version: ModelVersion, model_path: str) -> None:
+        self._execute(
+            "UPDATE model_registry SET model_path = :path WHERE model_id = :model_id",
+            {"path": model_path, "model_id": version.model_id},
         )
 
     def mark_replayed(self, operation: str, at: datetime) -> None:

@@ -75,6 +75,12 @@ class Guard(Protocol):
     def check_new(self, location: str) -> None:
         """Raise if a database that has no tables of ours yet may not be put into service."""
 
+    def hold(self) -> Callable[[], None]:
+        """Note that the database is open, until what is returned is called."""
+
+    def set_aside(self, location: str, is_corrupt: Callable[[], bool]) -> str | None:
+        """Move a damaged database away; return where to, None while somebody else has it open."""
+
     def claim(self, catalogue_id: str, location: str) -> None:
         """Raise if the directory belongs to another catalogue; it is this one's from now on."""
 
@@ -97,6 +103,7 @@ class SqliteCatalogue:
         self._closed = False
         self._opened = 0  # how many times; part of the stamp, as data_version starts anew with a connection
         self._commits = 0
+        self._suspect = False  # an answer said that the database is damaged
         self._reset()
         _CATALOGUES.add(self)
 
@@ -107,6 +114,8 @@ class SqliteCatalogue:
         self._idle: list[sqlite3.Connection] = []
         self._watch: sqlite3.Connection | None = None
         self._writer: sqlite3.Connection | None = None
+        self._retired: list[sqlite3.Connection] = []  # to be closed once nobody uses any
+        self._release: Callable[[], None] | None = None
         self._files: tuple[tuple[int, int], ...] | None = None
         self._turn = threading.Lock()  # held by the one writer of this process
         self._opening = threading.Lock()
@@ -146,6 +155,8 @@ class SqliteCatalogue:
         finally:
             with self._gate:
                 self._users -= 1
+                if not self._users:
+                    self._close_retired()
                 self._gate.notify_all()
 
     @contextmanager
@@ -219,8 +230,37 @@ class SqliteCatalogue:
             self._abandon_writer()
             if _code(error) == sqlite3.SQLITE_FULL:
                 raise  # the log had no room for the commit's last frame, so there is no commit
-            raise OutcomeUnknownError(work.added, error) from error
+            if not self._settles_without(work.added):
+                raise OutcomeUnknownError(work.added, error) from error
+            raise CatalogueUnavailableError(self.location, error) from error
         self._check_files()  # a commit into a file that was just deleted is none
+
+    def _settles_without(self, added: str | None) -> bool:
+        """Tell whether a commit that failed is certain not to hold, now or after any crash.
+
+        What it wrote lies in the log behind the last commit that is known. The next commit writes over it, so
+        one that succeeds makes an end of it, unless the failed one has become known to anybody before.
+        """
+        if added is None:
+            return False
+        try:
+            connection = self._connect(_READ_PATIENCE)
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                known = connection.execute(
+                    "SELECT 1 FROM engine_versions WHERE model_id = :added", {"added": added}
+                ).fetchall()
+                connection.execute(
+                    "INSERT INTO engine_meta (key, value) VALUES ('settled', :added) "
+                    "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                    {"added": added},
+                )
+                connection.execute("COMMIT")
+            finally:
+                connection.close()
+        except sqlite3.Error:
+            return False
+        return not known
 
     def _abandon_writer(self) -> None:
         connection, self._writer = self._writer, None
@@ -232,6 +272,32 @@ class SqliteCatalogue:
         """Copy the log into the database, holding the writer's lock; given up where readers are in it."""
         with suppress(sqlite3.OperationalError):
             connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+
+    def check(self) -> list[str]:
+        with self._translated(), self._using(), self._reader() as connection:
+            found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(100)").fetchall()]
+        return [] if found == ["ok"] else found
+
+    def copy_to(self, path: str) -> None:
+        with self._translated(), self._using(), self._reader() as connection:
+            target = sqlite3.connect(path, isolation_level=None)
+            try:
+                connection.backup(target)
+                target.execute("PRAGMA journal_mode = DELETE").fetchall()  # one file, whole in itself
+            finally:
+                target.close()
+
+    def rehearse(self, work: Callable[[SqlTransaction], None]) -> int:
+        with self._translated(), self._using(), self._turn:
+            connection = self._begin()
+            try:
+                work(SqlTransaction(_executor(connection)))
+                while connection.execute("PRAGMA freelist_count").fetchone()[0]:
+                    connection.execute("PRAGMA incremental_vacuum")  # one page a call, inside the transaction
+                pages = int(connection.execute("PRAGMA page_count").fetchone()[0])
+                return pages * int(connection.execute("PRAGMA page_size").fetchone()[0])
+            finally:
+                self._roll_back(connection)
 
     def reclaim(self) -> None:
         with self._translated(), self._using(), self._turn:
@@ -256,8 +322,11 @@ class SqliteCatalogue:
         with self._opening:
             if self._watch is not None:
                 return
+            release = self._guard.hold()
             connection = None
             try:
+                if self._suspect and self._is_corrupt():
+                    raise CatalogueCorruptedError(self.location, "its structure is damaged")
                 connection = self._try_current()
                 if connection is None:
                     with self._guard.opening_lock():
@@ -267,12 +336,37 @@ class SqliteCatalogue:
                 self._files = self._identify()
                 if os.stat(f"{self.location}-wal").st_size > _LARGE_LOG:
                     self._checkpoint(connection, "RESTART")
-            except BaseException:
+            except BaseException as error:
                 if connection is not None:
                     connection.close()
+                release()
+                if _is_damage(error):
+                    self._set_aside()
                 raise
             self._opened += 1
+            self._release = release
             self._watch = connection
+            self._suspect = False
+
+    def _set_aside(self) -> None:
+        aside = self._guard.set_aside(self.location, self._is_corrupt)
+        if aside is not None:
+            raise CatalogueUnavailableError(
+                self.location,
+                f"it was damaged and is kept in {aside}. Restore a backup, or rebuild it from the files with "
+                "`ai-engine doctor --rebuild`",
+            )
+
+    def _is_corrupt(self) -> bool:
+        """Take a second look: read the whole structure. No other failure counts as damage."""
+        try:
+            connection = self._connect(_READ_PATIENCE)
+            try:
+                return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok")
+            finally:
+                connection.close()
+        except sqlite3.Error as error:
+            return _is_damage(error)
 
     def _try_current(self) -> sqlite3.Connection | None:
         """Return a connection where the database is of the present schema, None where there is work to do."""
@@ -296,7 +390,8 @@ class SqliteCatalogue:
         return None
 
     def _create_or_migrate(self) -> sqlite3.Connection:
-        self._guard.check_new(self.location)
+        if not self._has_tables():
+            self._guard.check_new(self.location)
         os.makedirs(os.path.dirname(self.location), exist_ok=True)
         connection = self._connect(_READ_PATIENCE, create=True)
         try:
@@ -318,6 +413,16 @@ class SqliteCatalogue:
                 self.location, "it does not keep a write-ahead log on this file system"
             )
         return current
+
+    def _has_tables(self) -> bool:
+        """Tell whether there is a database that was in service before."""
+        if not os.path.exists(self.location):
+            return False
+        connection = self._connect(_READ_PATIENCE)
+        try:
+            return _schema(connection) > 0
+        finally:
+            connection.close()
 
     def _switch_to_log(self, connection: sqlite3.Connection) -> None:
         give_up = time.monotonic() + PATIENCE
@@ -360,24 +465,34 @@ class SqliteCatalogue:
             problem = "another file has taken its place"
         except FileNotFoundError as error:
             problem = f"{error.filename} is gone"
-        with self._gate:
-            self._disconnect()
+        self._retire()
         raise CatalogueUnavailableError(self.location, problem)
 
+    def _retire(self) -> None:
+        """Let the next use open anew; others may be in the middle of using what there is."""
+        with self._gate:
+            self._retired += [c for c in (*self._idle, self._watch, self._writer) if c is not None]
+            self._idle, self._watch, self._writer, self._files = [], None, None, None
+            if self._release is not None:
+                self._release()
+                self._release = None
+
+    def _close_retired(self) -> None:
+        """Close what was retired. The gate is held, and nobody uses a connection."""
+        while self._retired:
+            with suppress(sqlite3.Error):
+                self._retired.pop().close()
+
     def _disconnect(self) -> None:
-        """Close every connection that nobody is using; the next use opens anew. The gate is held."""
-        connections = [*self._idle, self._watch, self._writer]
-        self._idle, self._watch, self._writer, self._files = [], None, None, None
-        for connection in connections:
-            if connection is not None:
-                with suppress(sqlite3.Error):
-                    connection.close()
+        """Close every connection. The gate is held, and nobody uses one."""
+        self._retire()
+        self._close_retired()
 
     def close(self) -> None:
         with self._gate:
             self._closed = True
-            self._gate.wait_for(lambda: self._users == 0, timeout=PATIENCE)
-            self._disconnect()
+            if self._gate.wait_for(lambda: self._users == 0, timeout=PATIENCE):
+                self._disconnect()
 
     def before_fork(self) -> None:
         """Let go of every connection and let nobody take one until the fork is done."""
@@ -406,7 +521,9 @@ class SqliteCatalogue:
             code = _code(error)
             if code == sqlite3.SQLITE_FULL:
                 raise StorageFullError(self.location, error) from error
-            if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            if _is_damage(error):
+                self._suspect = True
+                self._retire()
                 raise CatalogueCorruptedError(self.location, error) from error
             if code in _UNUSABLE or "no such table" in str(error):
                 raise CatalogueUnavailableError(self.location, error) from error
@@ -426,6 +543,12 @@ def _executor(connection: sqlite3.Connection) -> Callable[..., list[Row]]:
         return connection.execute(statement, parameters or {}).fetchall()
 
     return execute
+
+
+def _is_damage(error: BaseException) -> bool:
+    if isinstance(error, sqlite3.Error):
+        return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return isinstance(error, CatalogueCorruptedError)
 
 
 def _code(error: sqlite3.Error) -> int | None:

@@ -24,6 +24,7 @@ next, and keeps the values that it speaks of as attributes::
     ├── NewerCatalogueError (RuntimeError)
     ├── UnsafeDirectoryError (PermissionError)
     ├── ClosedError (RuntimeError)
+    ├── BackupError (RuntimeError)
     ├── MissingDependencyError (ImportError)
     ├── NotYetSupportedError (NotImplementedError)
     └── TrainingFailedError (RuntimeError)
@@ -247,6 +248,10 @@ class ClosedError(AIEngineError, RuntimeError):
 
     def __init__(self) -> None:
         super().__init__("this ModelManager is closed. Open a new one.")
+
+
+class BackupError(AIEngineError, RuntimeError):
+    """A backup is not whole, or a directory that was to be filled is not empty; nothing was changed."""
 
 
 class MissingDependencyError(AIEngineError, ImportError):

@@ -1,30 +1,109 @@
-"""Which versions of a model to keep. Pure: records in, versions to drop out."""
+"""Which versions to keep. Pure: records in, versions to drop out."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.domain.performance import REALS
 from ai_engine.domain.records import ModelVersion
 from ai_engine.domain.versions import sort_key
 
+# Of these metrics a higher number is better; of the others a lower one.
+_HIGHER_IS_BETTER = frozenset({"r2", "accuracy_score", "confidence_score"})
 
-def beyond_newest(versions: Iterable[ModelVersion], keep: int) -> list[ModelVersion]:
-    """Return what to drop to keep, of each model, the `keep` highest versions and the active one.
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What to keep; a version stays if any of these rules keeps it, and the active one always does.
+
+    Attributes
+    ----------
+    keep_versions : int or None
+        So many of the highest versions of each model.
+    younger_than : timedelta or None
+        All that were saved within it.
+    best, metric : int or None, str
+        So many of the best by a metric of ModelPerformance, as it was measured last.
+    keep_previous : bool
+        The version that a rollback would return to.
+    name : str or None
+        The one model that the policy is for; None for all.
 
     Raises
     ------
     InvalidInputError
-        If `keep` is not a whole number of at least 1.
+        If a number is below 1, the metric is unknown, or no rule keeps anything.
     """
-    if type(keep) is not int or keep < 1:
-        raise InvalidInputError("keep_versions", f"{keep!r} is not a whole number of at least 1")
-    by_name: dict[str, list[ModelVersion]] = defaultdict(list)
-    for version in versions:
-        by_name[version.name].append(version)
-    dropped = []
-    for of_one in by_name.values():
-        highest_first = sorted(of_one, key=lambda v: (sort_key(v.version, v.seq), v.seq), reverse=True)
-        dropped += [version for version in highest_first[keep:] if not version.is_active]
-    return dropped
+
+    keep_versions: int | None = None
+    younger_than: timedelta | None = None
+    best: int | None = None
+    metric: str = "mae"
+    keep_previous: bool = False
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        for field in ("keep_versions", "best"):
+            value = getattr(self, field)
+            if value is not None and (type(value) is not int or value < 1):
+                raise InvalidInputError(field, f"{value!r} is not a whole number of at least 1")
+        if self.younger_than is not None and self.younger_than <= timedelta(0):
+            raise InvalidInputError("younger_than", f"{self.younger_than} is not a length of time")
+        if self.metric not in REALS:
+            raise InvalidInputError("metric", f"{self.metric!r} is not one of {', '.join(REALS)}")
+        if self.keep_versions is None and self.younger_than is None and self.best is None:
+            raise InvalidInputError("policy", "keeps nothing; say how many versions, how young or how good")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A version, with what a policy asks of it.
+
+    Attributes
+    ----------
+    measured : float or None
+        The policy's metric as it was measured last.
+    previous : bool
+        Whether a rollback would return to it.
+    """
+
+    version: ModelVersion
+    created_at: datetime | None
+    pinned: bool
+    measured: float | None
+    previous: bool
+
+
+def to_drop(candidates: Iterable[Candidate], policy: Policy, now: datetime) -> list[ModelVersion]:
+    """Return the versions that no rule of the policy keeps, lowest first within each model."""
+    by_name: dict[str, list[Candidate]] = defaultdict(list)
+    for candidate in candidates:
+        by_name[candidate.version.name].append(candidate)
+    return [
+        candidate.version for of_one in by_name.values() for candidate in _drop_of_one(of_one, policy, now)
+    ]
+
+
+def _drop_of_one(candidates: list[Candidate], policy: Policy, now: datetime) -> list[Candidate]:
+    kept = {c.version.seq for c in candidates if c.version.is_active or c.pinned}
+    lowest_first = sorted(candidates, key=_rank)
+    if policy.keep_versions is not None:
+        kept |= {c.version.seq for c in lowest_first[-policy.keep_versions :]}
+    if policy.younger_than is not None:
+        since = now - policy.younger_than
+        kept |= {c.version.seq for c in candidates if c.created_at is None or c.created_at > since}
+    if policy.best is not None:
+        measured = [(c.measured, c.version.seq) for c in candidates if c.measured is not None]
+        best_first = sorted(measured, reverse=policy.metric in _HIGHER_IS_BETTER)
+        kept |= {seq for _, seq in best_first[: policy.best]}
+    if policy.keep_previous:
+        kept |= {c.version.seq for c in candidates if c.previous}
+    return [c for c in lowest_first if c.version.seq not in kept]
+
+
+def _rank(candidate: Candidate) -> tuple[str, int]:
+    return sort_key(candidate.version.version, candidate.version.seq), candidate.version.seq

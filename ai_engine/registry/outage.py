@@ -226,7 +226,10 @@ class Outage:
     def _apply_save(self, work: Transaction, operation: dict[str, Any]) -> None:
         new = wire.version_from_dict(operation["version"])
         path = str(operation["model_path"])
-        if work.find(new.name, new.version):
+        known = work.find(new.name, new.version)
+        if known is not None and known.model_id == new.model_id:
+            return  # rebuilding took it from its record
+        if known is not None:
             log.error(
                 "%s@%s was saved by another process while this one waited; it gets the next number",
                 new.name,

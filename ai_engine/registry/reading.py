@@ -30,12 +30,13 @@ class Reader:
     ----------
     stores : Stores
         Where the bytes are.
-    loaded : LoadedModels
-        Where an object is kept once it is made.
+    loaded : LoadedModels or None
+        Where an object is kept once it is made; None for one who only checks bytes.
     """
 
-    def __init__(self, stores: Stores, loaded: LoadedModels) -> None:
-        self._stores, self._loaded = stores, loaded
+    def __init__(self, stores: Stores, loaded: LoadedModels | None) -> None:
+        self._stores = stores
+        self._loaded = loaded or LoadedModels(0)
 
     def load(self, version: ModelVersion) -> object:
         """Return the object of a version, the same one to all callers of the process.
@@ -71,14 +72,27 @@ class Reader:
     def verified(self, version: ModelVersion) -> memoryview:
         """Return the bytes of a version, checked against its digest."""
         if version.artifact.place is Place.ROW:
-            return self._from_row(version)
+            return self._from_row(version, mend=True)
         if version.artifact.place is Place.STORE:
             return self._from_store(version)
         return self._from_path(version)
 
+    def reread(self, version: ModelVersion) -> memoryview:
+        """Return the bytes of a version, each of them read and checked now, whatever is known of them."""
+        if version.artifact.place is Place.ROW:
+            return self._from_row(version, mend=False)
+        if version.artifact.place is Place.PATH:
+            return self._from_path(version)
+        digest = _known(version)
+        opened = self._stores.artifacts.open(digest)
+        if opened is None:
+            raise ArtifactCorruptedError(version.label, "are missing")
+        self._check(version, digest, opened)
+        return opened.view
+
     # -- small: the truth is in the catalogue, the file is a copy ------------------------------------------
 
-    def _from_row(self, version: ModelVersion) -> memoryview:
+    def _from_row(self, version: ModelVersion, mend: bool) -> memoryview:
         digest = _known(version)
         data = None
         with suppress(CatalogueUnavailableError), self._stores.catalogue.read() as snapshot:
@@ -90,7 +104,7 @@ class Reader:
                     version.label, "are missing or changed, in the row and in the file"
                 )
             log.error("the row of %s has lost its bytes; those of its file are right", version.label)
-        else:
+        elif mend:
             self._mend_file(version, data)
         return memoryview(data)
 
@@ -109,11 +123,12 @@ class Reader:
 
     def _from_store(self, version: ModelVersion) -> memoryview:
         digest = _known(version)
+        identity = self._stores.artifacts.identify(digest)
+        if identity is None or not self._sealed(digest, identity):
+            return self.reread(version)
         opened = self._stores.artifacts.open(digest)
-        if opened is None:
-            raise ArtifactCorruptedError(version.label, "are missing")
-        if not self._sealed(digest, opened.identity):
-            self._check(version, digest, opened)
+        if opened is None or opened.identity != identity:
+            return self.reread(version)
         return opened.view
 
     def _sealed(self, digest: Digest, identity: Identity | None) -> bool:

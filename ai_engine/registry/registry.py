@@ -40,10 +40,11 @@ from ai_engine.domain.records import (
     Run,
     SavedVersion,
 )
-from ai_engine.domain.retention import beyond_newest
+from ai_engine.domain.retention import Policy
 from ai_engine.registry import records, wire
 from ai_engine.registry.loaded import LoadedModels
 from ai_engine.registry.reads import Reads
+from ai_engine.registry.retention import Retention
 from ai_engine.registry.saving import Prepared, prepared
 from ai_engine.registry.stores import Stores
 from ai_engine.registry.sweep import Sweeper
@@ -68,6 +69,7 @@ class Registry(Reads):
         super().__init__(stores, loaded)
         self._actor = actor
         self._sweeper = Sweeper(stores)
+        self._retention = Retention(stores, self._sweeper)
 
     def open(self) -> None:
         """Open the catalogue, take in what waited for it, and remove what killed writers left.
@@ -252,36 +254,28 @@ class Registry(Reads):
             found = _found(work, name, version)
             if found.is_active:
                 raise VersionActiveError(name, version)
-            self._drop(work, [found])
+            self._retention.drop(work, [found])
         return self._sweeper.sweep()
 
-    def clean_up(self, keep_versions: int, dry_run: bool = False) -> dict[str, Any]:
-        """Keep of each model the highest versions and the active one, and free the rest.
+    def pin(self, name: str, version: str, pinned: bool = True) -> None:
+        """Keep a version from every clean-up, or let it go."""
+        with self._writing() as work:
+            work.pin(_found(work, name, version), pinned)
+
+    def clean_up(self, policy: Policy | int, dry_run: bool = False) -> dict[str, Any]:
+        """Keep what a policy says, or so many of the highest versions of each model, and free the rest.
 
         Returns
         -------
         dict
-            `removed`, a list of names and versions, and `freed_bytes`, by the disk's own account.
+            `removed`, a list of names and versions, and `freed_bytes`, by the disk's own account; of a dry
+            run, what would be removed and freed.
         """
-        beyond_newest([], keep_versions)  # refuses a bad number before anything is read
-        before = self._catalogue.allocated()
-        freed = 0
-        with self._writing() as work:
-            dropped = beyond_newest(work.everything(), keep_versions)
-            if not dry_run:
-                self._drop(work, dropped)
-        if not dry_run and dropped:
-            freed = self._sweeper.sweep()
-            self._catalogue.reclaim()
-            freed += max(0, before - self._catalogue.allocated())
-        removed = [{"name": version.name, "version": version.version} for version in dropped]
-        return {"removed": removed, "freed_bytes": freed}
-
-    def _drop(self, work: Transaction, versions: Iterable[ModelVersion]) -> None:
-        for version in versions:
-            ours = version.artifact.place is not Place.PATH
-            path = version.model_path
-            work.drop(version, [path, self._stores.shelf.record_path(path)] if ours else [])
+        wanted = policy if isinstance(policy, Policy) else Policy(keep_versions=_number(policy))
+        self._outage.replay()
+        plan = self._retention.plan(wanted) if dry_run else self._retention.apply(wanted)
+        removed = [{"name": version.name, "version": version.version} for version in plan.dropped]
+        return {"removed": removed, "freed_bytes": plan.freed_bytes}
 
     # -- measuring -----------------------------------------------------------------------------------------
 
@@ -399,3 +393,9 @@ def _found(work: Transaction, name: str, version: str) -> ModelVersion:
     if found is None:
         raise VersionNotFoundError(name, version, [known.version for known in work.versions(name)])
     return found
+
+
+def _number(keep_versions: object) -> int:
+    if type(keep_versions) is not int:
+        raise InvalidInputError("keep_versions", f"{keep_versions!r} is not a whole number of at least 1")
+    return keep_versions

@@ -1,0 +1,222 @@
+"""Look for whatever is wrong: every version has its bytes, every byte of ours has its version.
+
+Repairing does only what cannot lose anything: files that can be written again from the truth are, what waits
+is replayed, and what nobody can ever ask for is removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from ai_engine.catalogue.protocol import Transaction
+from ai_engine.domain.errors import ArtifactCorruptedError, StorageError
+from ai_engine.domain.records import Digest, ModelVersion, Place
+from ai_engine.registry.outage import Outage
+from ai_engine.registry.reading import Reader
+from ai_engine.registry.records import Records
+from ai_engine.registry.stores import Stores
+from ai_engine.registry.sweep import Sweeper
+
+
+class Severity(StrEnum):
+    """How bad a finding is."""
+
+    DAMAGE = "damage"  # something that was saved cannot be had as it was
+    DISORDER = "disorder"  # nothing is lost, and something is not as it should be
+    NOTE = "note"  # for information; the exit code does not count it
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes
+    ----------
+    kind : str
+        Which check found it.
+    subject : str
+        What it is about: a version, a file, a table.
+    detail : str
+        What is wrong with it, and what to do.
+    repaired : bool
+        Whether it has been put right.
+    """
+
+    severity: Severity
+    kind: str
+    subject: str
+    detail: str
+    repaired: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return asdict(self)
+
+
+Progress = Callable[[int, int], None]
+
+
+def _silent(done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+class Doctor:
+    """Examines a registry.
+
+    Parameters
+    ----------
+    stores : Stores
+        Where everything is.
+    """
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        self._reader = Reader(stores, None)
+        self._sweeper = Sweeper(stores)
+        self._outage = Outage(stores)
+
+    def examine(self, repair: bool = False, progress: Progress = _silent) -> list[Finding]:
+        """Check everything and return what is wrong.
+
+        Parameters
+        ----------
+        repair : bool
+            Put right what can be without losing anything.
+        progress : callable
+            Told how many versions are checked, and of how many.
+        """
+        try:
+            with self._stores.catalogue.read():
+                pass
+        except StorageError as error:
+            return [
+                Finding(Severity.DAMAGE, "catalogue", self._stores.catalogue.location, str(error)),
+                *self._journal(False),
+            ]
+        return [
+            *self._catalogue(),
+            *self._journal(repair),
+            *self._leftovers(repair),
+            *self._versions(repair, progress),
+            *self._artifacts(repair),
+            *self._records(),
+        ]
+
+    def _catalogue(self) -> Iterator[Finding]:
+        location = self._stores.catalogue.location
+        for problem in self._stores.catalogue.check():
+            yield Finding(Severity.DAMAGE, "catalogue", location, problem)
+        with self._stores.catalogue.read() as snapshot:
+            for kind, subject, detail in snapshot.inconsistencies():
+                severity = Severity.NOTE if kind == "orphan" else Severity.DISORDER
+                yield Finding(severity, kind, subject, detail)
+
+    def _journal(self, repair: bool) -> Iterator[Finding]:
+        journal = self._stores.journal
+        for entry in self._outage.waiting():
+            repaired = False
+            if repair:
+                with suppress(StorageError):
+                    self._outage.replay()
+                    repaired = True
+            detail = f"{entry.operation.get('kind', 'an unreadable operation')} waits for the catalogue"
+            yield Finding(Severity.DISORDER, "journal", f"{journal.location}/{entry.entry}", detail, repaired)
+        for path in journal.rejected():
+            detail = "could not be applied and is kept; read it, then remove it"
+            yield Finding(Severity.DISORDER, "journal", path, detail)
+
+    def _leftovers(self, repair: bool) -> Iterator[Finding]:
+        with self._stores.catalogue.read() as snapshot:
+            debris = [item.path for item in snapshot.debris(-1)]
+        if repair and debris:
+            self._sweeper.sweep()
+        for path in debris:
+            yield Finding(
+                Severity.DISORDER, "debris", path, "its version is gone and its bytes are not", repair
+            )
+        left = (
+            self._sweeper.sweep_leftovers() if repair else sum(1 for _ in self._stores.artifacts.leftovers())
+        )
+        if left:
+            detail = f"{left} files that killed writers left"
+            yield Finding(Severity.DISORDER, "leftover", self._stores.artifacts.location, detail, repair)
+
+    def _versions(self, repair: bool, progress: Progress) -> Iterator[Finding]:
+        with self._stores.catalogue.read() as snapshot:
+            versions = snapshot.everything()
+        for done, version in enumerate(versions):
+            progress(done, len(versions))
+            yield from self._version(version, repair)
+        progress(len(versions), len(versions))
+
+    def _version(self, version: ModelVersion, repair: bool) -> Iterator[Finding]:
+        """Check the truth of a version, then its file."""
+        if version.artifact.place is Place.PATH and version.artifact.digest is None:
+            detail = "was never read since the original software wrote it, and has no digest yet"
+            yield Finding(Severity.NOTE, "digest", version.label, detail)
+            return
+        try:
+            data = self._reader.reread(version)
+        except ArtifactCorruptedError as error:
+            if self._still_there(version):
+                yield Finding(Severity.DAMAGE, "artifact", version.label, str(error))
+            return
+        if version.artifact.place is Place.PATH:
+            return
+        yield from self._file(version, data, repair)
+
+    def _file(self, version: ModelVersion, data: memoryview, repair: bool) -> Iterator[Finding]:
+        small = version.artifact.place is Place.ROW
+        if small:
+            right = self._stores.shelf.read(version.model_path) == bytes(data)
+        else:
+            right = self._stores.shelf.exists(version.model_path)
+        if right or not self._still_there(version):
+            return
+        if repair:
+            source = None if small else self._stores.artifacts.path(Digest(str(version.artifact.digest)))
+            self._stores.shelf.mend(version.model_path, bytes(data) if small else None, source)
+        yield Finding(Severity.DISORDER, "file", version.model_path, "is missing or altered", repair)
+
+    def _still_there(self, version: ModelVersion) -> bool:
+        """Tell whether nobody has dropped the version since the examination began."""
+        with self._stores.catalogue.read() as snapshot:
+            found = snapshot.find(version.name, version.version)
+        return found is not None and found.model_id == version.model_id
+
+    def _artifacts(self, repair: bool) -> Iterator[Finding]:
+        """Find bytes that no version has, nobody waits for and no live writer holds."""
+        recorded = {record.new.artifact.digest for record in Records(self._stores.shelf)}
+        with self._stores.catalogue.read() as snapshot:
+            unused = [digest for digest in self._stores.artifacts.list() if not snapshot.uses(digest)]
+        for digest in unused:
+            with self._stores.journal.replaying() as waiting, self._stores.catalogue.write() as work:
+                awaited = {entry.operation.get("digest") for entry in waiting}
+                if self._in_use(work, digest) or digest in awaited:
+                    continue
+                if digest in recorded:
+                    detail = "belongs to a version that the catalogue does not know; see the record"
+                    yield Finding(Severity.NOTE, "artifact", digest, detail)
+                    continue
+                if repair:
+                    self._stores.artifacts.delete(digest)
+            yield Finding(Severity.DISORDER, "artifact", digest, "no version has these bytes", repair)
+
+    def _in_use(self, work: Transaction, digest: Digest) -> bool:
+        return bool(work.uses(digest)) or digest in self._stores.artifacts.in_flight()
+
+    def _records(self) -> Iterator[Finding]:
+        """Find records of versions that the catalogue does not know: it was lost, or set back."""
+        waiting = {item.new.model_id for item in self._outage.pending()}
+        with self._stores.catalogue.read() as snapshot:
+            known = {version.model_id for version in snapshot.everything()}
+            debris = {item.path for item in snapshot.debris(-1)}
+        for record in Records(self._stores.shelf):
+            path = self._stores.shelf.record_path(record.model_path)
+            if record.new.model_id not in known | waiting and path not in debris:
+                detail = "is recorded and not in the catalogue; `ai-engine doctor --rebuild` adds it"
+                yield Finding(Severity.DISORDER, "record", f"{record.new.name}@{record.version}", detail)

@@ -1,0 +1,73 @@
+"""A catalogue made again from the records beside the artifacts, when the database is lost."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+from ai_engine.domain.digests import matches
+from ai_engine.domain.errors import ConflictError
+from ai_engine.domain.records import Digest, Place
+from ai_engine.registry.records import Record, Records
+from ai_engine.registry.stores import Stores
+
+log = logging.getLogger(__name__)
+
+_ACTOR = "ai-engine doctor"
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What was restored, and what could not be, with the reason."""
+
+    versions: list[str]
+    lost: list[str]
+
+
+def rebuild(stores: Stores) -> Rebuilt:
+    """Add every recorded version that the catalogue does not have, with its bytes checked.
+
+    What was measured at the time of saving comes back; later measurements were in the database alone.
+    """
+    records = Records(stores.shelf)
+    actives = records.actives()
+    versions, lost = [], []
+    for record in records:
+        label = f"{record.new.name}@{record.version}"
+        with stores.catalogue.read() as snapshot:
+            known = snapshot.find(record.new.name, record.version)
+        if known is not None:
+            continue
+        problem = _add(stores, record, active=actives.get(record.new.name) == record.new.model_id)
+        if problem is None:
+            versions.append(label)
+        else:
+            lost.append(f"{label}: {problem}")
+            log.error("%s cannot be restored: %s", label, problem)
+    return Rebuilt(versions, lost)
+
+
+def _add(stores: Stores, record: Record, active: bool) -> str | None:
+    """Add one version; return why not."""
+    new = replace(record.new, version=record.version, activate=active)
+    digest = new.artifact.digest
+    if digest is None:
+        return "its record has no digest"
+    data = None
+    if new.artifact.place is Place.ROW:
+        data = stores.shelf.read(record.model_path)
+        if data is None or not matches(data, digest):
+            return f"the bytes in {record.model_path} are missing or changed"
+    elif not _stored(stores, digest):
+        return "its artifact is missing or changed"
+    try:
+        with stores.catalogue.write() as work:
+            work.add(new, data, lambda _: record.model_path, _ACTOR)
+    except ConflictError as error:
+        return str(error)
+    return None
+
+
+def _stored(stores: Stores, digest: Digest) -> bool:
+    opened = stores.artifacts.open(digest)
+    return opened is not None and matches(opened.view, digest)

@@ -1,0 +1,89 @@
+"""Forget versions and give their bytes back to the disk: the plan, and carrying it out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ai_engine.catalogue.protocol import Transaction
+from ai_engine.domain import clock
+from ai_engine.domain.records import ModelVersion, Place
+from ai_engine.domain.retention import Policy, to_drop
+from ai_engine.registry.stores import Stores
+from ai_engine.registry.sweep import Sweeper
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a policy drops, and the bytes that the disk gets back."""
+
+    dropped: list[ModelVersion]
+    freed_bytes: int
+
+
+class Retention:
+    """Applies policies.
+
+    Parameters
+    ----------
+    stores : Stores
+        Where everything is.
+    sweeper : Sweeper
+        Who removes the files.
+    """
+
+    def __init__(self, stores: Stores, sweeper: Sweeper) -> None:
+        self._stores, self._sweeper = stores, sweeper
+
+    def plan(self, policy: Policy) -> Plan:
+        """Return what the policy would do now. The database is asked by doing it and taking it back."""
+        before = self._stores.catalogue.allocated()
+        dropped: list[ModelVersion] = []
+
+        def rehearse(work: Transaction) -> None:
+            dropped.extend(to_drop(work.candidates(policy), policy, clock.now()))
+            self.drop(work, dropped)
+            work.forget_debris(item.path for item in work.debris(-1))
+
+        after = self._stores.catalogue.rehearse(rehearse)
+        if not dropped:
+            return Plan([], 0)
+        return Plan(dropped, self._footprint(dropped) + max(0, before - after))
+
+    def apply(self, policy: Policy) -> Plan:
+        """Drop what the policy does not keep and free its bytes, by the disk's own account."""
+        before = self._stores.catalogue.allocated()
+        with self._stores.catalogue.write() as work:
+            dropped = to_drop(work.candidates(policy), policy, clock.now())
+            self.drop(work, dropped)
+        if not dropped:
+            return Plan([], 0)
+        freed = self._sweeper.sweep()
+        self._stores.catalogue.reclaim()
+        return Plan(dropped, freed + max(0, before - self._stores.catalogue.allocated()))
+
+    def drop(self, work: Transaction, versions: Iterable[ModelVersion]) -> None:
+        """Forget versions; their files wait for the next sweep."""
+        for version in versions:
+            work.drop(version, self._files(version))
+
+    def _files(self, version: ModelVersion) -> list[str]:
+        if version.artifact.place is Place.PATH:
+            return []  # the original software made it, and it is not ours to remove
+        return [version.model_path, self._stores.shelf.record_path(version.model_path)]
+
+    def _footprint(self, dropped: list[ModelVersion]) -> int:
+        gone = {version.seq for version in dropped}
+        paths = [path for version in dropped for path in self._files(version)]
+        unseen = 0
+        with self._stores.catalogue.read() as snapshot:
+            stored = [v.artifact for v in dropped if v.artifact.place is Place.STORE]
+            for digest, size in {(artifact.digest, artifact.size) for artifact in stored}:
+                if digest is None or any(use.seq not in gone for use in snapshot.uses(digest)):
+                    continue
+                path = self._stores.artifacts.path(digest)
+                if path is None:
+                    unseen += size or 0
+                else:
+                    paths.append(path)
+        return self._stores.shelf.footprint(paths) + unseen
