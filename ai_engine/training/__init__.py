@@ -1,0 +1,1 @@
+"""Training: rows of telemetry in, a fitted, measured and saved version out."""

@@ -1,0 +1,124 @@
+"""The parent's side of a training in a child process. Imports no numeric library."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from typing import IO, Any, Final
+
+from ai_engine.domain import errors
+from ai_engine.domain.errors import AIEngineError, TrainingFailedError
+from ai_engine.training.progress import Progress
+
+COMMAND: Final = (sys.executable, "-m", "ai_engine.training.worker")
+
+
+def train_in_child(
+    settings: Mapping[str, Any],
+    request: Mapping[str, Any],
+    progress: Progress,
+    timeout: float,
+    memory_limit_bytes: int | None = None,
+) -> dict[str, Any]:
+    """Return the answer of ``POST /train`` after a child process has trained and saved; blocks until then.
+
+    No child outlives the call, whatever ends it: an error, the timeout, or what `progress` raises.
+
+    Parameters
+    ----------
+    settings : mapping
+        The fields of `ai_engine.settings.Settings` (JSON values).
+    request : mapping
+        The body of ``POST /train``, or ``TrainingRequest.to_mapping()`` (JSON values).
+    progress : Progress
+        Called in this thread.
+    timeout : float
+        Seconds after which the child is killed.
+    memory_limit_bytes : int, optional
+        The child's address space.
+
+    Raises
+    ------
+    AIEngineError
+        What the training raised in the child, as the same class with the same fields.
+    TrainingFailedError
+        If the child crashed, was killed, or took longer than `timeout`.
+    """
+    order = {"settings": dict(settings), "request": dict(request), "memory_limit_bytes": memory_limit_bytes}
+    # A session of its own: Ctrl-C at a terminal is for the parent, which then ends the child.
+    child = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    assert child.stdin is not None
+    assert child.stdout is not None
+    timed_out = threading.Event()
+
+    def give_up() -> None:
+        timed_out.set()
+        child.kill()
+
+    clock = threading.Timer(timeout, give_up)
+    # In a thread: the child may report before it has read everything, and two full pipes would wait for each
+    # other.
+    writer = threading.Thread(target=_send, args=(child.stdin, order))
+    try:
+        clock.start()
+        writer.start()
+        event = _last_event(child.stdout, progress)
+        child.wait()
+    finally:
+        clock.cancel()
+        child.kill()
+        child.wait()
+        writer.join()
+        with contextlib.suppress(BrokenPipeError):
+            child.stdin.close()
+        child.stdout.close()
+    if event is None:
+        raise TrainingFailedError(_ending(child.returncode, timeout if timed_out.is_set() else None))
+    if event["event"] == "failed":
+        raise _rebuilt(event["error"])
+    answer: dict[str, Any] = event["answer"]
+    return answer
+
+
+def _send(stdin: IO[bytes], order: Mapping[str, Any]) -> None:
+    # A child that ended early says why itself, or by its exit code.
+    with contextlib.suppress(BrokenPipeError):
+        stdin.write(json.dumps(order).encode() + b"\n")
+        stdin.flush()
+
+
+def _last_event(stdout: IO[bytes], progress: Progress) -> dict[str, Any] | None:
+    """Return the event that ends the training (JSON values), or None if the child ended without one."""
+    for line in stdout:
+        event: dict[str, Any] = json.loads(line)
+        if event["event"] != "progress":
+            return event
+        progress(event["fraction"], event["message"])
+    return None
+
+
+def _ending(code: int, timeout: float | None) -> str:
+    if timeout is not None:
+        return f"it took longer than {timeout:g} seconds and was stopped. Give fewer rows, targets or steps"
+    if code < 0:
+        name = signal.Signals(-code).name
+        hint = "; often the system's memory ran out" if name == "SIGKILL" else ""
+        return f"its process was killed by {name}{hint}"
+    return f"its process ended with exit code {code} and without a result; its log says why"
+
+
+def _rebuilt(error: Mapping[str, Any]) -> AIEngineError:
+    """Return the error that the child described (JSON values) as an object of its own class."""
+    kind = getattr(errors, error["type"], None)
+    if not (isinstance(kind, type) and issubclass(kind, AIEngineError)):
+        return TrainingFailedError(error["detail"])
+    # Past the constructor, whose arguments differ from class to class: the sentence is written already.
+    rebuilt = kind.__new__(kind, error["detail"])
+    rebuilt.args = (error["detail"],)
+    vars(rebuilt).update(error["attributes"])
+    return rebuilt

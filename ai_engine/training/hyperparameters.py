@@ -1,0 +1,149 @@
+"""What each kind of training may be told, with its defaults and bounds. Imports no numeric library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ai_engine.domain.errors import InvalidInputError
+
+AUTO = "auto"
+
+
+class Setting(Protocol):
+    """One hyperparameter: its default, and the check of a given value."""
+
+    @property
+    def default(self) -> Any:
+        """Return the value that is used when none is given (any JSON value)."""
+        ...
+
+    def check(self, field: str, value: Any) -> Any:
+        """Return `value` as it will be used, or raise InvalidInputError (any JSON value may be given)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WholeNumber:
+    """A whole number in a closed range; where the default is None, the recipe finds it out."""
+
+    default: int | None
+    low: int
+    high: int
+
+    def check(self, field: str, value: Any) -> int | None:
+        """Return `value`, or raise InvalidInputError saying which numbers are allowed."""
+        if value is None and self.default is None:
+            return None
+        whole = isinstance(value, float) and value.is_integer()
+        if isinstance(value, bool) or not (isinstance(value, int) or whole):
+            raise InvalidInputError(
+                field, f"{value!r} is not a whole number; give one from {self.low} to {self.high}"
+            )
+        if not self.low <= value <= self.high:
+            raise InvalidInputError(
+                field, f"{value!r} is out of range; give a whole number from {self.low} to {self.high}"
+            )
+        return int(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A number strictly between 0 and a bound; where the default is None, the recipe finds it out."""
+
+    default: float | None
+    below: float
+
+    def check(self, field: str, value: Any) -> float | None:
+        """Return `value` as a float, or raise InvalidInputError saying which numbers are allowed."""
+        if value is None and self.default is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < self.below:
+            raise InvalidInputError(field, f"give a number above 0 and below {self.below:g}, not {value!r}")
+        return float(value)
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """One of some words; the first is the default."""
+
+    words: tuple[str, ...]
+
+    @property
+    def default(self) -> str:
+        """Return the first word."""
+        return self.words[0]
+
+    def check(self, field: str, value: Any) -> str:
+        """Return `value`, or raise InvalidInputError listing the words."""
+        if not isinstance(value, str) or value not in self.words:
+            raise InvalidInputError(field, f"{value!r} is not known; choose one of {', '.join(self.words)}")
+        return value
+
+
+# numpy's generators take 32 bits.
+SEED = WholeNumber(default=0, low=0, high=2**32 - 1)
+
+SETTINGS: Mapping[str, Mapping[str, Setting]] = {
+    "resource_prediction": {
+        # 1,000 steps are 3.5 days at five minutes; beyond, a step ahead is no longer what decides.
+        "horizon": WholeNumber(default=12, low=1, high=1000),
+        "season_steps": WholeNumber(default=None, low=2, high=2016),
+        "algorithm": OneOf((AUTO, "last_value", "seasonal_naive", "ridge", "boosted_trees")),
+        "seed": SEED,
+    },
+    "anomaly_detection": {
+        # The share of training rows above the threshold; None: 1 %, or what fits the labels best.
+        "contamination": Share(default=None, below=0.5),
+        "algorithm": OneOf(
+            (AUTO, "combined", "robust_deviation", "mahalanobis", "isolation_forest", "boosted_trees")
+        ),
+        "seed": SEED,
+    },
+    "regression": {
+        "algorithm": OneOf((AUTO, "ridge", "random_forest", "boosted_trees")),
+        "seed": SEED,
+    },
+    "classification": {
+        "algorithm": OneOf((AUTO, "logistic_regression", "random_forest", "boosted_trees")),
+        "seed": SEED,
+    },
+}
+
+
+def complete(kind: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return every hyperparameter of `kind`: the given ones checked, the others at their default.
+
+    Parameters
+    ----------
+    kind : str
+        A key of `SETTINGS`.
+    given : mapping or None
+        Names and values as a caller sent them (any JSON value).
+
+    Raises
+    ------
+    InvalidInputError
+        Naming ``hyperparameters.<name>`` and what is allowed.
+
+    Examples
+    --------
+    >>> complete("regression", {"seed": 7})
+    {'algorithm': 'auto', 'seed': 7}
+    """
+    settings = SETTINGS[kind]
+    if given is None:
+        given = {}
+    if not isinstance(given, Mapping):
+        raise InvalidInputError("hyperparameters", f"give an object such as {{}}, not {given!r}")
+    for name in given:
+        if name not in settings:
+            raise InvalidInputError(
+                f"hyperparameters.{name}",
+                f"{kind} has no such hyperparameter; it has {', '.join(settings)}",
+            )
+    return {
+        name: setting.check(f"hyperparameters.{name}", given[name]) if name in given else setting.default
+        for name, setting in settings.items()
+    }

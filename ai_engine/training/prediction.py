@@ -1,0 +1,50 @@
+"""Predictions of any stored object for rows of JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ai_engine.domain.errors import InvalidInputError
+from ai_engine.training.extras import require_training_packages
+
+
+def predict(model: Any, rows: Sequence[Any], horizon: int | None = None) -> list[dict[str, Any]]:
+    """Return a stored object's predictions for rows, as ``POST /models/{name}/predict`` answers them.
+
+    Parameters
+    ----------
+    model : object
+        An estimator of this package, or any object with scikit-learn's ``predict`` (which has no type of its
+        own).
+    rows : sequence
+        JSON objects, at least one.
+    horizon : int, optional
+        Steps ahead; for forecasters only.
+
+    Returns
+    -------
+    list of dict
+        What an estimator of ours answers; for other objects ``{value}`` for each row, with ``probabilities``
+        where the object tells them.
+
+    Raises
+    ------
+    InvalidInputError
+        If the rows do not fit the model, or the object cannot predict.
+    MissingDependencyError
+        If the packages of the ``train`` extra are not installed.
+    """
+    require_training_packages()
+    if not isinstance(rows, list) or not rows:
+        raise InvalidInputError(
+            "data", 'give a list of at least one row, each an object such as {"cpu": 12.5}'
+        )
+    from ai_engine.training.foreign import is_ours, predict_matrix
+
+    if is_ours(model):
+        answer: list[dict[str, Any]] = model.predict(rows, horizon)
+        return answer
+    if horizon is not None:
+        raise InvalidInputError("horizon", "only forecasts have one; leave it out for this model")
+    return predict_matrix(model, rows)

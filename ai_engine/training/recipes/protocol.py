@@ -1,0 +1,64 @@
+"""What a recipe is, and what it hands back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ai_engine.training.evaluation import TargetMetrics
+from ai_engine.training.progress import Progress
+from ai_engine.training.request import TrainingRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A fitted estimator and what was measured on rows that its fit never saw.
+
+    Attributes
+    ----------
+    estimator : object
+        As it is to be stored: exactly the object that was measured (of the recipe's own class).
+    by_target : mapping of str to TargetMetrics
+        The measures of each target, the first one first.
+    algorithms : tuple of str
+        What was fitted and is in the estimator.
+    training_samples, held_out_samples : int
+        Rows that were learned from, and measured on.
+    feature_count : int
+        Columns of X.
+    prediction_time : float
+        Seconds for one predicted row, measured over all held-out rows at once.
+    metadata : mapping
+        What a reader needs to know of the columns, the cleaning, the split and the choice (JSON values).
+    measure : callable
+        Returns the first target's mean absolute error of another estimator on the same held-out rows, or None
+        where it cannot be measured on them (any stored object may be asked for).
+    extra : mapping of str to float or None
+        Measures that only this kind has.
+    """
+
+    estimator: Any
+    by_target: Mapping[str, TargetMetrics]
+    algorithms: tuple[str, ...]
+    training_samples: int
+    held_out_samples: int
+    feature_count: int
+    prediction_time: float
+    metadata: Mapping[str, Any]
+    measure: Callable[[Any], float | None]
+    extra: Mapping[str, float | None] = field(default_factory=dict)
+
+
+class Recipe(Protocol):
+    """How one kind of model is trained: read, choose, fit, measure. Does no I/O and keeps no state."""
+
+    def __call__(self, request: TrainingRequest, progress: Progress) -> Fitted:
+        """Return what was fitted and measured.
+
+        Raises
+        ------
+        InvalidInputError
+            Naming what in the rows or the settings cannot be used, and what would be right.
+        """
+        ...

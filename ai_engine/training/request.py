@@ -1,0 +1,180 @@
+"""A training described as data: checked when made, JSON in and out. Imports no numeric library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ai_engine.domain.errors import InvalidInputError, NotYetSupportedError
+from ai_engine.domain.names import check_name
+from ai_engine.training.hyperparameters import SETTINGS, complete
+
+DEFAULT_NAMES: Final[Mapping[str, str | None]] = {
+    "resource_prediction": "resource_predictor",
+    "anomaly_detection": "anomaly_detector",
+    "workload_prediction": "workload_predictor",
+    "migration_prediction": "migration_predictor",
+    "regression": None,
+    "classification": None,
+}
+ONE_TARGET: Final = ("regression", "classification")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRequest:
+    """What to train, on which rows, and what to do with the result.
+
+    Attributes
+    ----------
+    kind : str
+        The model type, a key of `DEFAULT_NAMES`.
+    rows : list
+        The training table, one JSON object a row. Its cells are checked when they are read.
+    name : str
+        The model to save a version of; None is replaced by the kind's default.
+    target_columns : tuple of str or None
+        What to predict. None: for forecasts every numeric column that varies, for anomalies no labels.
+    validation_split : float
+        The share of the rows that is held out to measure on, above 0 and below 1.
+    hyperparameters : dict
+        Complete after construction: the given ones, and the kind's defaults (any JSON value).
+    activate : bool or "if_better"
+        Whether the new version becomes the active one.
+
+    Raises
+    ------
+    InvalidInputError
+        Naming the field and what would be right.
+    NotYetSupportedError
+        For kinds that are planned and not built.
+    """
+
+    kind: str
+    rows: list[Any]  # a row may be anything until the table reader has seen it
+    name: str | None = None
+    target_columns: tuple[str, ...] | None = None
+    validation_split: float = 0.2
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    activate: bool | str = True
+
+    def __post_init__(self) -> None:
+        _check_kind(self.kind)
+        given: object = self.rows  # whatever the caller's annotations say
+        if not isinstance(given, list) or not given:
+            raise InvalidInputError(
+                "training_data", 'give a list of rows, each an object such as {"timestamp": …, "cpu": 12.5}'
+            )
+        checked = {
+            "name": _checked_name(self.kind, self.name),
+            "target_columns": _checked_targets(self.kind, self.target_columns),
+            "validation_split": _checked_split(self.validation_split),
+            "hyperparameters": complete(self.kind, self.hyperparameters),
+        }
+        for attribute, value in checked.items():
+            object.__setattr__(self, attribute, value)
+        if not isinstance(self.activate, bool) and self.activate != "if_better":
+            raise InvalidInputError("activate", f'give true, false or "if_better", not {self.activate!r}')
+
+    @classmethod
+    def from_mapping(cls, body: Mapping[str, Any]) -> TrainingRequest:
+        """Return the request that the body of ``POST /train`` describes.
+
+        Parameters
+        ----------
+        body : mapping
+            ``model_type`` and ``training_data``, and any of ``name``, ``target_columns``,
+            ``validation_split``, ``hyperparameters``, ``activate`` (any JSON values).
+
+        Raises
+        ------
+        InvalidInputError
+            Naming the field that is missing, unknown or out of bounds.
+        """
+        known = {
+            "model_type": "kind",
+            "training_data": "rows",
+            "name": "name",
+            "target_columns": "target_columns",
+            "validation_split": "validation_split",
+            "hyperparameters": "hyperparameters",
+            "activate": "activate",
+        }
+        for key in body:
+            if key not in known:
+                raise InvalidInputError(str(key), f"there is no such field; there are {', '.join(known)}")
+        if "model_type" not in body:
+            raise InvalidInputError("model_type", f"is missing; choose one of {', '.join(DEFAULT_NAMES)}")
+        if "training_data" not in body:
+            raise InvalidInputError("training_data", "is missing; give a list of rows, each an object")
+        return cls(**{known[key]: value for key, value in body.items()})
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the request as JSON values, the shape of ``POST /train``'s body."""
+        return {
+            "model_type": self.kind,
+            "training_data": self.rows,
+            "name": self.name,
+            "target_columns": None if self.target_columns is None else list(self.target_columns),
+            "validation_split": self.validation_split,
+            "hyperparameters": dict(self.hyperparameters),
+            "activate": self.activate,
+        }
+
+    @property
+    def model_name(self) -> str:
+        """Return the name, which every checked request has."""
+        assert self.name is not None
+        return self.name
+
+
+def _check_kind(kind: object) -> None:
+    if not isinstance(kind, str) or kind not in DEFAULT_NAMES:
+        raise InvalidInputError(
+            "model_type", f"{kind!r} is not known; choose one of {', '.join(DEFAULT_NAMES)}"
+        )
+    if kind not in SETTINGS:
+        raise NotYetSupportedError(
+            f"model_type {kind} cannot be trained yet; these can: {', '.join(SETTINGS)}"
+        )
+
+
+def _checked_name(kind: str, name: object) -> str:
+    chosen = DEFAULT_NAMES[kind] if name is None else name
+    if chosen is None:
+        raise InvalidInputError("name", f"is missing; {kind} has no default name, so give the model one")
+    return check_name(chosen)
+
+
+def _checked_targets(kind: str, targets: object) -> tuple[str, ...] | None:
+    if targets is None:
+        if kind in ONE_TARGET:
+            raise InvalidInputError("target_columns", f'is missing; {kind} needs one, such as ["price"]')
+        return None
+    if not isinstance(targets, (list, tuple)) or not targets:
+        raise InvalidInputError(
+            "target_columns", f'give a list of column names such as ["cpu"], not {targets!r}'
+        )
+    for position, target in enumerate(targets):
+        if not isinstance(target, str):
+            raise InvalidInputError(f"target_columns[{position}]", f"{target!r} is not a column name")
+        if target in ("timestamp", "vm_id"):
+            raise InvalidInputError(
+                f"target_columns[{position}]", f"{target} says when or where; it is no target"
+            )
+    if len(set(targets)) < len(targets):
+        raise InvalidInputError("target_columns", "names a column twice; name each once")
+    if kind != "resource_prediction" and len(targets) > 1:
+        raise InvalidInputError(
+            "target_columns", f"{kind} has one target, not {len(targets)}; train one model each"
+        )
+    return tuple(targets)
+
+
+def _checked_split(split: object) -> float:
+    if isinstance(split, bool) or not isinstance(split, (int, float)) or not 0 < split < 1:
+        raise InvalidInputError(
+            "validation_split",
+            f"give the share of rows to hold out, above 0 and below 1 (0.2), not {split!r}",
+        )
+    return float(split)

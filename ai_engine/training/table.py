@@ -1,0 +1,346 @@
+"""Telemetry rows, as JSON objects, to columns of numbers: every dirty cell handled or refused by its name."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import chain
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ai_engine.domain.errors import InvalidInputError
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
+BoolArray = npt.NDArray[np.bool_]
+
+TIMESTAMP: Final = "timestamp"
+VM_ID: Final = "vm_id"
+# An epoch of 1e11 s is the year 5138: whoever sends one means milliseconds.
+LATEST_EPOCH: Final = 1e11
+# The year 1, the first that a datetime can say.
+EARLIEST_EPOCH: Final = -62_135_596_800.0
+# A ragged table of n rows can name n columns and ask for n * n cells of 8 bytes; these bounds hold it below
+# 1 GiB.
+MAX_COLUMNS: Final = 1_000
+MAX_CELLS: Final = 50_000_000
+# Trees keep 32-bit floats, which end at 3e38, and squares of what is larger than this overflow 64-bit ones
+# soon.
+LARGEST: Final = 1e30
+_NUMBER_TYPES: Final = frozenset({int, float, bool, type(None)})
+_MISSING: Final = (None, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Columns of equal length, and what was done to the rows to get them.
+
+    Attributes
+    ----------
+    numbers : dict of str to array, shape (n_rows,)
+        The numeric columns, float64 in the caller's units; NaN is missing.
+    texts : dict of str to list
+        The other columns: text, or whatever was asked for raw; None is missing.
+    timestamps : array, shape (n_rows,), or None
+        Epoch seconds, UTC. None where the rows have none.
+    vm_codes : array of int, shape (n_rows,)
+        The VM of each row, an index into `vm_ids`.
+    vm_ids : tuple
+        The VMs as the caller wrote them; ``(None,)`` where the rows have no ``vm_id``.
+    row_numbers : array of int, shape (n_rows,)
+        Where each row stood in what was given, from 0.
+    cleaning : dict of str to int
+        What was done, to how many rows or cells. Only what happened is listed.
+    """
+
+    numbers: dict[str, FloatArray]
+    texts: dict[str, list[Any]]  # raw labels may be any JSON value
+    timestamps: FloatArray | None
+    vm_codes: IntArray
+    vm_ids: tuple[str | int | None, ...]
+    row_numbers: IntArray
+    cleaning: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.row_numbers)
+
+    def take(self, rows: IntArray, **done: int) -> Table:
+        """Return the rows at these positions, in this order, with `done` added to the cleaning report."""
+        return replace(
+            self,
+            numbers={name: column[rows] for name, column in self.numbers.items()},
+            texts={name: [column[row] for row in rows] for name, column in self.texts.items()},
+            timestamps=None if self.timestamps is None else self.timestamps[rows],
+            vm_codes=self.vm_codes[rows],
+            row_numbers=self.row_numbers[rows],
+            cleaning=self.cleaning | {what: count for what, count in done.items() if count},
+        )
+
+
+def read_table(
+    rows: Sequence[Any],
+    field: str = "training_data",
+    *,
+    only: Collection[str] | None = None,
+    raw: Collection[str] = (),
+) -> Table:
+    """Return the columns of `rows`, in the order given.
+
+    Parameters
+    ----------
+    rows : sequence
+        JSON objects, checked here. ``timestamp`` is ISO 8601 (without a zone: UTC) or epoch seconds,
+        ``vm_id`` text or a whole number; any other key is a column. Booleans are numbers, a missing key,
+        None and NaN are missing values, and text that spells a number is that number where the rest of its
+        column are numbers.
+    field : str
+        What errors call the rows.
+    only : collection of str, optional
+        Read these columns and ignore the others; an absent one is absent in the result.
+    raw : collection of str
+        Columns to hand back as they came, in `Table.texts`: class labels.
+
+    Raises
+    ------
+    InvalidInputError
+        Naming the row and the column (``training_data[17].cpu``) and what would be right.
+
+    Examples
+    --------
+    >>> table = read_table([{"timestamp": 0, "cpu": 1}, {"timestamp": 300, "cpu": "2.5"}])
+    >>> table.numbers["cpu"].tolist(), table.cleaning
+    ([1.0, 2.5], {'numeric_text_cells': 1})
+    """
+    for number, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise InvalidInputError(
+                f"{field}[{number}]", f'is a {_json_type(row)}, not an object such as {{"cpu": 12.5}}'
+            )
+    names = _column_names(rows, field, only)
+    cleaning: dict[str, int] = {}
+    columns: dict[str, FloatArray] = {}
+    texts: dict[str, list[Any]] = {}  # raw labels may be any JSON value
+    for name in names:
+        if name in (TIMESTAMP, VM_ID):
+            continue
+        cells = [row.get(name) for row in rows]
+        if name in raw:
+            texts[name] = cells
+            continue
+        column = _numbers(cells, name, field, cleaning)
+        if column is None:
+            texts[name] = [None if cell in _MISSING else cell for cell in cells]
+        else:
+            columns[name] = column
+    timestamps = _timestamps(rows, field) if TIMESTAMP in names else None
+    vm_codes, vm_ids = _vms(rows, field) if VM_ID in names else (np.zeros(len(rows), dtype=np.intp), (None,))
+    return Table(columns, texts, timestamps, vm_codes, vm_ids, np.arange(len(rows)), cleaning)
+
+
+def with_timestamps_complete(table: Table) -> Table:
+    """Return the table without the rows that have no timestamp, where others have one."""
+    if table.timestamps is None:
+        return table
+    known = np.flatnonzero(~np.isnan(table.timestamps))
+    if len(known) == 0:
+        return replace(table, timestamps=None)
+    if len(known) == len(table):
+        return table
+    return table.take(known, rows_without_timestamp_dropped=len(table) - len(known))
+
+
+def in_time_order(table: Table) -> Table:
+    """Return the rows grouped by VM and sorted by time in each, the last kept of those with one timestamp.
+
+    Without timestamps the rows of a VM stay in the order given.
+    """
+    table = with_timestamps_complete(table)
+    if table.timestamps is None:
+        return table.take(np.argsort(table.vm_codes, kind="stable"))
+    by_vm = table.take(np.argsort(table.vm_codes, kind="stable"))
+    assert by_vm.timestamps is not None
+    same_vm = by_vm.vm_codes[1:] == by_vm.vm_codes[:-1]
+    late = int(np.sum(same_vm & (by_vm.timestamps[1:] < by_vm.timestamps[:-1])))
+    # lexsort is stable, so that of equal timestamps the one given last is the last.
+    ordered = by_vm.take(np.lexsort((by_vm.timestamps, by_vm.vm_codes)), rows_out_of_order_sorted=late)
+    assert ordered.timestamps is not None
+    repeated = (ordered.vm_codes[1:] == ordered.vm_codes[:-1]) & (
+        ordered.timestamps[1:] == ordered.timestamps[:-1]
+    )
+    if not repeated.any():
+        return ordered
+    kept = np.flatnonzero(np.append(~repeated, True))
+    return ordered.take(kept, duplicate_timestamps_dropped=int(repeated.sum()))
+
+
+def without_missing(table: Table, target: str) -> Table:
+    """Return the rows that have a value of `target`."""
+    if target in table.numbers:
+        known = np.flatnonzero(~np.isnan(table.numbers[target]))
+    else:
+        known = np.array(
+            [i for i, cell in enumerate(table.texts[target]) if not is_missing(cell)], dtype=np.intp
+        )
+    if len(known) == len(table):
+        return table
+    return table.take(known, rows_without_target_dropped=len(table) - len(known))
+
+
+def is_missing(cell: object) -> bool:
+    """Return whether a raw cell holds no value: None, an empty text or NaN."""
+    return cell in _MISSING or (isinstance(cell, float) and math.isnan(cell))
+
+
+def iso_utc(epoch_seconds: float) -> str:
+    """Write a moment as ISO 8601 in UTC.
+
+    >>> iso_utc(1767225600.0)
+    '2026-01-01T00:00:00Z'
+    """
+    return datetime.fromtimestamp(epoch_seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _column_names(rows: Sequence[Mapping[str, Any]], field: str, only: Collection[str] | None) -> list[str]:
+    named = dict.fromkeys(chain.from_iterable(rows))
+    names = (
+        list(named)
+        if only is None
+        else [name for name in named if name in only or name in (TIMESTAMP, VM_ID)]
+    )
+    if only is None and (len(names) > MAX_COLUMNS or len(names) * len(rows) > MAX_CELLS):
+        raise InvalidInputError(
+            field,
+            f"has {len(names):,} columns and {len(rows):,} rows; at most {MAX_COLUMNS:,} columns and "
+            f"{MAX_CELLS:,} cells are taken. Give the same keys in every row, and fewer rows",
+        )
+    return names
+
+
+def _numbers(cells: list[Any], name: str, field: str, cleaning: dict[str, int]) -> FloatArray | None:
+    """Return the cells as numbers, or None for a column of text."""
+    types = set(map(type, cells))
+    if types <= _NUMBER_TYPES:
+        column = _all_numbers(cells, name, field)
+    elif types <= {str, type(None)} and not _mostly_numeric_text(cells):
+        return None
+    else:
+        column = np.array([_number(cell, f"{field}[{row}].{name}") for row, cell in enumerate(cells)])
+        texts = sum(isinstance(cell, str) and cell != "" for cell in cells)
+        cleaning["numeric_text_cells"] = cleaning.get("numeric_text_cells", 0) + texts
+        if not texts:
+            del cleaning["numeric_text_cells"]
+    beyond = np.flatnonzero(np.abs(column) > LARGEST)
+    if len(beyond):
+        what = "is infinite" if np.isinf(column[beyond[0]]) else f"{column[beyond[0]]:g} is no measurement"
+        raise InvalidInputError(
+            f"{field}[{beyond[0]}].{name}",
+            f"{what}; give a number up to {LARGEST:g}, or null where it is unknown",
+        )
+    return column
+
+
+def _all_numbers(cells: list[Any], name: str, field: str) -> FloatArray:
+    try:
+        return np.array(cells, dtype=np.float64)
+    except OverflowError:  # an integer beyond 1e308: find out which
+        return np.array([_number(cell, f"{field}[{row}].{name}") for row, cell in enumerate(cells)])
+
+
+def _mostly_numeric_text(cells: list[Any]) -> bool:
+    """Return whether a column of text is meant as numbers, so that what is none in it is a mistake."""
+    texts = [cell for cell in cells if cell not in _MISSING]
+    return bool(texts) and 2 * sum(_spelled(text) is not None for text in texts) > len(texts)
+
+
+def _number(cell: object, where: str) -> float:
+    if cell in _MISSING:
+        return math.nan
+    if isinstance(cell, str):
+        number = _spelled(cell)
+        if number is None:
+            raise InvalidInputError(
+                where, f"{_shown(cell)} is text where the column has numbers; give a number or null"
+            )
+        return number
+    if not isinstance(cell, numbers.Real):
+        raise InvalidInputError(where, f"is a {_json_type(cell)}; give a number or null")
+    try:
+        return float(cell)
+    except OverflowError:
+        raise InvalidInputError(where, "is too large for a 64-bit float; give a number below 1e308") from None
+
+
+def _spelled(text: str) -> float | None:
+    """Return the finite number that a text spells, or None."""
+    # float() also takes "nan", "infinity" and "1_000", none of which a telemetry source writes for a number.
+    if "_" in text:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _timestamps(rows: Sequence[Mapping[str, Any]], field: str) -> FloatArray:
+    return np.array(
+        [_epoch(row.get(TIMESTAMP), f"{field}[{number}].{TIMESTAMP}") for number, row in enumerate(rows)],
+        dtype=np.float64,
+    )
+
+
+def _epoch(cell: object, where: str) -> float:
+    if cell in _MISSING:
+        return math.nan
+    if isinstance(cell, str):
+        number = _spelled(cell)
+        epoch = _iso_epoch(cell, where) if number is None else number
+    elif isinstance(cell, bool) or not isinstance(cell, numbers.Real):
+        raise InvalidInputError(where, f"is a {_json_type(cell)}; give ISO 8601 text or epoch seconds")
+    else:
+        epoch = _number(cell, where)
+    if epoch > LATEST_EPOCH:
+        raise InvalidInputError(where, f"{cell!r} is beyond the year 5138: milliseconds? Give epoch seconds")
+    if epoch < EARLIEST_EPOCH:
+        raise InvalidInputError(where, f"{cell!r} is before the year 1; give epoch seconds")
+    return epoch
+
+
+def _iso_epoch(text: str, where: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInputError(
+            where, f'{_shown(text)} is no time; give ISO 8601 ("2026-01-01T00:00:00Z") or epoch seconds'
+        ) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _vms(rows: Sequence[Mapping[str, Any]], field: str) -> tuple[IntArray, tuple[str | int | None, ...]]:
+    codes: dict[str | int | None, int] = {}
+    found = np.empty(len(rows), dtype=np.intp)
+    for number, row in enumerate(rows):
+        vm = row.get(VM_ID)
+        if isinstance(vm, float) and vm.is_integer():
+            vm = int(vm)
+        if vm is not None and (isinstance(vm, bool) or not isinstance(vm, (str, int))):
+            raise InvalidInputError(
+                f"{field}[{number}].{VM_ID}", f"is a {_json_type(vm)}; give text or a whole number"
+            )
+        found[number] = codes.setdefault(vm, len(codes))
+    return found, tuple(codes)
+
+
+def _json_type(value: object) -> str:
+    names = {dict: "object", list: "list", str: "text", bool: "boolean", type(None): "null"}
+    return names.get(type(value), "number" if isinstance(value, numbers.Real) else type(value).__name__)
+
+
+def _shown(text: str) -> str:
+    """Return a text for an error message: never a whole document."""
+    return repr(text if len(text) <= 40 else text[:40] + "…")

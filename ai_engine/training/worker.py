@@ -1,0 +1,129 @@
+"""The child process in which a training runs: ``python -m ai_engine.training.worker``.
+
+It reads one line of JSON from its standard input::
+
+    {"settings": {…}, "request": {…}, "memory_limit_bytes": null}
+
+where ``settings`` are the fields of `ai_engine.settings.Settings` and ``request`` is the body of ``POST
+/train``, and writes one JSON event a line to its standard output: any number of ::
+
+    {"event": "progress", "fraction": 0.4, "message": "trying ridge on cpu"}
+
+and, last, one of ::
+
+    {"event": "completed", "answer": {…}}
+    {"event": "failed", "error": {"kind": "invalid"|"storage"|"internal", "type": "InvalidInputError",
+                                  "field": "training_data[17].cpu", "detail": "…", "attributes": {…}}}
+
+Logs go to its standard error. Its standard input stays open for as long as the parent lives: when it ends,
+so does the child, at once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import resource
+import sys
+import threading
+from typing import Any, Final, TextIO
+
+from ai_engine.domain.errors import AIEngineError, InvalidInputError, NotYetSupportedError, StorageError
+
+STDIN: Final = 0
+STDOUT: Final = 1
+STDERR: Final = 2
+# A training gives way to everything that somebody waits for.
+NICENESS: Final = 10
+# Beyond four threads the fits of this package gain nothing, and one core is left to the server.
+MOST_THREADS: Final = 4
+THREAD_CAPS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+ORPHANED: Final = 3
+
+log = logging.getLogger("ai_engine.training")
+
+
+def main() -> int:
+    """Train what the first line of standard input says; return the exit code."""
+    events = _take_over_stdout()
+    with open(STDIN, "rb", closefd=False) as stdin:
+        order = json.loads(stdin.readline())
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    _be_modest(order.get("memory_limit_bytes"))
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO)
+
+    def tell(event: dict[str, Any]) -> None:  # JSON values
+        events.write(json.dumps(event, allow_nan=False) + "\n")
+        events.flush()
+
+    try:
+        answer = _train(
+            order,
+            lambda fraction, message: tell({"event": "progress", "fraction": fraction, "message": message}),
+        )
+        tell({"event": "completed", "answer": answer})
+    except Exception as error:  # whatever it is, the parent is told, and the log has the trace
+        if not isinstance(error, (InvalidInputError, NotYetSupportedError)):
+            log.exception("the training failed")
+        tell({"event": "failed", "error": described(error)})
+        return 1
+    return 0
+
+
+def described(error: Exception) -> dict[str, Any]:
+    """Return an error as JSON values, with which `ai_engine.training.child` raises it again."""
+    ours = isinstance(error, AIEngineError)
+    invalid = isinstance(error, (InvalidInputError, NotYetSupportedError))
+    attributes = {name: value for name, value in vars(error).items() if isinstance(value, (str, int, float))}
+    return {
+        "kind": "invalid" if invalid else "storage" if isinstance(error, StorageError) else "internal",
+        "type": type(error).__name__,
+        "field": getattr(error, "field", None),
+        "detail": str(error) if ours else f"{type(error).__name__}: {error}",
+        "attributes": attributes if ours else {},
+    }
+
+
+def _train(order: dict[str, Any], progress: Any) -> dict[str, Any]:
+    """Train, save, and return the answer (JSON values)."""
+    # Imported here: numpy reads the thread caps when it loads.
+    from ai_engine.settings import Settings
+    from ai_engine.training.engine import TrainingEngine
+    from ai_engine.training.request import TrainingRequest
+    from ai_engine.wiring import open_registry
+
+    request = TrainingRequest.from_mapping(order["request"])
+    with open_registry(Settings(**order["settings"])) as registry:
+        return TrainingEngine(registry).train(request, progress)
+
+
+def _take_over_stdout() -> TextIO:
+    """Return the event stream, and send what anything else prints to standard error."""
+    events = os.fdopen(os.dup(STDOUT), "w", encoding="utf-8")
+    os.dup2(STDERR, STDOUT)
+    return events
+
+
+def _exit_with_parent() -> None:
+    # os.read and not sys.stdin: a buffered reader blocked in a thread holds a lock that the interpreter
+    # wants at exit.
+    while os.read(STDIN, 1024):
+        pass
+    os._exit(ORPHANED)
+
+
+def _be_modest(memory_limit_bytes: int | None) -> None:
+    """Lower the priority, bound the memory, and cap the threads of the numeric libraries before they load."""
+    os.nice(NICENESS)
+    threads = str(min(MOST_THREADS, max(1, (os.cpu_count() or 1) - 1)))
+    # Passive: threads that spin while they wait for one another made a fit a hundred times slower on busy
+    # cores.
+    os.environ.update(dict.fromkeys(THREAD_CAPS, threads) | {"OMP_WAIT_POLICY": "PASSIVE"})
+    if memory_limit_bytes is not None:
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (memory_limit_bytes, hard))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

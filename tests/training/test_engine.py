@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from sklearn.linear_model import LinearRegression, LogisticRegression
+
+from ai_engine.domain.errors import InvalidInputError, ModelLoadError
+from ai_engine.domain.performance import ModelPerformance
+from ai_engine.domain.records import Run
+from ai_engine.training.engine import TrainingEngine, fit
+from ai_engine.training.hyperparameters import SETTINGS
+from ai_engine.training.prediction import predict
+from ai_engine.training.progress import Progress
+from ai_engine.training.recipes import RECIPES
+from ai_engine.training.request import TrainingRequest
+
+from .tables import Row, spikes, walk, waves
+
+ALWAYS = {
+    *("mae", "mse", "r2", "accuracy_score", "confidence_score", "training_time", "prediction_time"),
+    *("training_samples", "validation_samples", "feature_count", "baseline_mae", "skill", "by_target"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    model_id: str
+    version: str
+    active: bool
+    persisted: bool
+
+
+class Shelf:
+    """Keeps what is saved in a list; a registry as the engine sees one."""
+
+    def __init__(self) -> None:
+        self.saves: list[dict[str, Any]] = []
+        self.active: object = None
+
+    def load(self, name: str, version: str | None = None) -> object:
+        if isinstance(self.active, Exception):
+            raise self.active
+        return self.active
+
+    def save(
+        self,
+        name: str,
+        model: object,
+        *,
+        model_type: str,
+        algorithms: Iterable[str],
+        metadata: Mapping[str, Any],
+        activate: bool,
+        performance: ModelPerformance,
+        run: Run,
+    ) -> Saved:
+        self.saves.append({"name": name, "metadata": metadata, "performance": performance, "run": run})
+        if activate:
+            self.active = model
+        version = f"1.0.{len(self.saves) - 1}"
+        return Saved(f"{name}_{version}", version, activate, True)
+
+
+def request(rows: list[Row], **given: Any) -> TrainingRequest:
+    return TrainingRequest("resource_prediction", rows, target_columns=("cpu",), **given)
+
+
+def numbers(value: Any) -> Iterable[float]:
+    if isinstance(value, Mapping):
+        for inner in value.values():
+            yield from numbers(inner)
+    elif isinstance(value, float):
+        yield value
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"model_type": "resource_prediction", "training_data": waves(200)},
+        {
+            "model_type": "anomaly_detection",
+            "training_data": [{"cpu": i % 7, "mem": i % 5} for i in range(100)],
+        },
+        {"model_type": "anomaly_detection", "training_data": spikes(300), "target_columns": ["label"]},
+        {"model_type": "regression", "training_data": waves(100), "target_columns": ["cpu"], "name": "r"},
+        {
+            "model_type": "classification",
+            "training_data": spikes(100, every=2),
+            "target_columns": ["label"],
+            "name": "c",
+        },
+    ],
+)
+def test_every_kind_answers_all_measures_finite_or_none_as_json(
+    given: dict[str, Any], quiet: Progress
+) -> None:
+    shelf = Shelf()
+    answer = TrainingEngine(shelf).train(TrainingRequest.from_mapping(given), quiet)
+    assert answer["performance_metrics"].keys() >= ALWAYS
+    assert all(math.isfinite(number) for number in numbers(answer))
+    assert json.loads(json.dumps(answer, allow_nan=False)) == answer
+    json.dumps(shelf.saves[0]["metadata"], allow_nan=False)
+    assert answer["training_status"] == "completed"
+    assert answer["timestamp"].endswith("Z")
+    assert answer["active"] is True
+    performance, run = shelf.saves[0]["performance"], shelf.saves[0]["run"]
+    for name in (
+        "mae",
+        "mse",
+        "r2",
+        "accuracy_score",
+        "confidence_score",
+        "training_samples",
+        "feature_count",
+    ):
+        assert getattr(performance, name) == answer["performance_metrics"][name]
+    assert run.dataset_size == len(given["training_data"])
+    assert run.started <= run.completed
+
+
+def test_every_kind_that_can_be_asked_for_has_a_recipe() -> None:
+    assert RECIPES.keys() == SETTINGS.keys()
+
+
+def test_nothing_is_saved_when_the_rows_are_refused(quiet: Progress) -> None:
+    shelf = Shelf()
+    with pytest.raises(InvalidInputError):
+        TrainingEngine(shelf).train(request(waves(5)), quiet)
+    assert shelf.saves == []
+
+
+def test_a_better_version_is_activated_and_a_worse_one_is_not(quiet: Progress) -> None:
+    shelf = Shelf()
+    engine = TrainingEngine(shelf)
+    naive = {"horizon": 12, "algorithm": "last_value"}
+    first = engine.train(request(waves(400), hyperparameters=naive, activate="if_better"), quiet)
+    assert first["active"]
+    assert "no active version" in first["activation_reason"]
+    better = engine.train(request(waves(400), activate="if_better"), quiet)
+    assert better["active"]
+    assert f"{first['performance_metrics']['mae']:.6g}" in better["activation_reason"]
+    worse = engine.train(request(waves(400), hyperparameters=naive, activate="if_better"), quiet)
+    assert not worse["active"]
+    assert "Not activated" in worse["activation_reason"]
+    again = engine.train(request(waves(400), activate="if_better"), quiet)
+    assert not again["active"], "equally good is not better"
+
+
+@pytest.mark.parametrize(
+    "active",
+    [
+        LinearRegression(),
+        ModelLoadError("m@1.0.0", ImportError("no module"), {}),
+        {"weights": [1]},
+    ],
+)
+def test_an_active_version_that_cannot_be_measured_gives_way(active: object, quiet: Progress) -> None:
+    shelf = Shelf()
+    shelf.active = active
+    answer = TrainingEngine(shelf).train(request(waves(200), activate="if_better"), quiet)
+    assert answer["active"]
+    assert "cannot be measured" in answer["activation_reason"]
+
+
+def test_an_active_forecaster_of_other_columns_gives_way(quiet: Progress) -> None:
+    shelf = Shelf()
+    engine = TrainingEngine(shelf)
+    engine.train(request(waves(200)), quiet)
+    answer = engine.train(request(walk(200), activate="if_better"), quiet)
+    assert answer["active"]
+    assert "cannot be measured" in answer["activation_reason"]
+
+
+def test_the_same_request_gives_the_same_model(quiet: Progress) -> None:
+    one, two = (fit(request(waves(200)), quiet) for _ in range(2))
+    assert one.estimator.predict(waves(30)) == two.estimator.predict(waves(30))
+    assert one.performance_metrics["by_target"] == two.performance_metrics["by_target"]
+
+
+def test_foreign_models_predict_from_rows() -> None:
+    line = LinearRegression().fit([[1.0, 2.0], [2.0, 3.0], [3.0, 5.0]], [1.0, 2.0, 3.0])
+    assert [row.keys() for row in predict(line, [{"a": 1, "b": 2}])] == [{"value"}]
+    classes = LogisticRegression().fit([[0.0], [1.0], [0.1], [0.9]], ["idle", "busy", "idle", "busy"])
+    (row,) = predict(classes, [{"load": 0.95, "host": "a"}])
+    assert row["value"] == "busy"
+    assert row["probabilities"].keys() == {"idle", "busy"}
+
+
+def test_foreign_models_with_named_features_take_them_by_name() -> None:
+    line = LinearRegression().fit([[1.0, 10.0], [2.0, 20.0], [4.0, 10.0]], [1.0, 2.0, 4.0])
+    line.feature_names_in_ = ["a", "b"]
+
+    class Named:
+        feature_names_in_ = ["a", "b"]  # noqa: RUF012
+        n_features_in_ = 2
+
+        def predict(self, x: Any) -> Any:
+            return x[:, 0]
+
+    assert predict(Named(), [{"b": 5, "a": 1, "c": 9}]) == [{"value": 1.0}]
+    with pytest.raises(InvalidInputError) as refusal:
+        predict(Named(), [{"b": 5}])
+    assert refusal.value.field == "data.a"
+
+
+@pytest.mark.parametrize(
+    ("model", "rows", "horizon", "field"),
+    [
+        ({"weights": 1}, [{"a": 1}], None, "model"),
+        (LinearRegression().fit([[1.0, 2.0], [2.0, 1.0]], [1.0, 2.0]), [{"a": 1}], None, "data"),
+        (LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0]), [{"a": None}], None, "data"),
+        (LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0]), [{"a": 1}], 3, "horizon"),
+        (LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0]), [], None, "data"),
+        (LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0]), [3], None, "data[0]"),
+        (LinearRegression(), [{"a": 1}], None, "data"),
+    ],
+)
+def test_what_a_foreign_model_cannot_do_is_said(
+    model: object, rows: list[Any], horizon: int | None, field: str
+) -> None:
+    with pytest.raises(InvalidInputError) as refusal:
+        predict(model, rows, horizon)
+    assert refusal.value.field == field
