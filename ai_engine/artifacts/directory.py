@@ -32,10 +32,11 @@ from ai_engine.domain.errors import CatalogueMismatchError, CatalogueUnavailable
 
 
 class Owner(NamedTuple):
-    """The catalogue that a directory belongs to, and where it was last."""
+    """The catalogue that a directory belongs to, and where both were last."""
 
     catalogue_id: str
     location: str
+    model_dir: str
 
 
 class ModelDirectory:
@@ -63,7 +64,7 @@ class ModelDirectory:
         try:
             with open(self._card, encoding="utf-8") as card:
                 known = json.load(card)
-            return Owner(known["catalogue_id"], known["location"])
+            return Owner(known["catalogue_id"], known["location"], known["model_dir"])
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:
@@ -122,7 +123,7 @@ class ModelDirectory:
         owner = self.owner()
         if owner is None:
             return
-        if owner.location != location:
+        if owner.location != location and owner.model_dir == self.path:
             raise CatalogueMismatchError(self.path, location, owner.location)
         raise CatalogueUnavailableError(
             location,
@@ -130,19 +131,24 @@ class ModelDirectory:
             "or rebuild it from the files with `ai-engine doctor --rebuild`",
         )
 
-    def claim(self, catalogue_id: str, location: str) -> None:
-        """Raise if the directory belongs to another catalogue; it is this one's from now on."""
+    def claim(self, catalogue_id: str, location: str, relocate: Callable[[str, str], None]) -> None:
+        """Raise if the directory belongs to another catalogue; it is this one's from now on.
+
+        `relocate` is called, with the old path and the new one, when the directory was moved or copied.
+        """
         owner = self.owner()
-        if owner == (catalogue_id, location):
+        if owner == (catalogue_id, location, self.path):
             return
         if owner is not None and owner.catalogue_id != catalogue_id:
             raise CatalogueMismatchError(self.path, location, owner.location)
+        if owner is not None and owner.model_dir != self.path:
+            relocate(owner.model_dir, self.path)
         self.assign(catalogue_id, location)
 
     def assign(self, catalogue_id: str, location: str) -> None:
         """Write down whose the directory is, whatever was known before."""
         self.make()
-        card = json.dumps({"catalogue_id": catalogue_id, "location": location}).encode()
+        card = json.dumps(Owner(catalogue_id, location, self.path)._asdict()).encode()
         with storage_errors(self._card), self.sandbox.entry() as entry:
             write_all(entry.descriptor, card)
             os.fsync(entry.descriptor)

@@ -127,6 +127,8 @@ class LocalShelf:
         return sum(s.st_blocks * 512 for inode, s in found.items() if names[inode] == s.st_nlink)
 
     def remove(self, path: str) -> int:
+        if os.path.dirname(path) not in (self._directory.path, self._records):
+            return 0  # whatever the catalogue says, nothing outside the model directory is ours to remove
         try:
             found = os.lstat(path)
             os.unlink(path)

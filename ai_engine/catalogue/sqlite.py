@@ -81,8 +81,11 @@ class Guard(Protocol):
     def set_aside(self, location: str, is_corrupt: Callable[[], bool]) -> str | None:
         """Move a damaged database away; return where to, None while somebody else has it open."""
 
-    def claim(self, catalogue_id: str, location: str) -> None:
-        """Raise if the directory belongs to another catalogue; it is this one's from now on."""
+    def claim(self, catalogue_id: str, location: str, relocate: Callable[[str, str], None]) -> None:
+        """Raise if the directory belongs to another catalogue; it is this one's from now on.
+
+        `relocate` is called, with the old path and the new one, when the directory was moved or copied.
+        """
 
 
 class SqliteCatalogue:
@@ -332,7 +335,7 @@ class SqliteCatalogue:
                     with self._guard.opening_lock():
                         connection = self._try_current() or self._create_or_migrate()
                 assert self._catalogue_id is not None  # set with the connection
-                self._guard.claim(self._catalogue_id, self.location)
+                self._guard.claim(self._catalogue_id, self.location, _relocator(connection))
                 self._files = self._identify()
                 if os.stat(f"{self.location}-wal").st_size > _LARGE_LOG:
                     self._checkpoint(connection, "RESTART")
@@ -536,6 +539,17 @@ def _schema(connection: sqlite3.Connection) -> int:
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'engine_meta'").fetchall():
         return 0
     return int(connection.execute("SELECT value FROM engine_meta WHERE key = 'schema'").fetchone()[0])
+
+
+def _relocator(connection: sqlite3.Connection) -> Callable[[str, str], None]:
+    def relocate(old: str, new: str) -> None:
+        connection.execute(
+            "UPDATE model_registry SET model_path = :new || substr(model_path, length(:old) + 1) "
+            "WHERE substr(model_path, 1, length(:old) + 1) = :old || '/'",
+            {"old": old, "new": new},
+        )
+
+    return relocate
 
 
 def _executor(connection: sqlite3.Connection) -> Callable[..., list[Row]]:
