@@ -40,13 +40,14 @@ class LocalJournal:
                     write_all(descriptor, json.dumps(dict(operation)).encode())
                     os.fsync(descriptor)
                     os.rename(aside, path)
+                    sync_directory(self.location)
                 except BaseException:
-                    with suppress(OSError):
-                        os.unlink(aside)
+                    for left in (aside, path):  # what is refused must not be replayed one day
+                        with suppress(FileNotFoundError):
+                            os.unlink(left)
                     raise
                 finally:
                     os.close(descriptor)
-                sync_directory(self.location)
         return Waiting(entry, dict(operation))
 
     @contextmanager

@@ -26,7 +26,7 @@ from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.records import ModelVersion, NewVersion, Place, Run, SavedVersion
 from ai_engine.registry import records, wire
 from ai_engine.registry.records import Records
-from ai_engine.registry.saving import Prepared
+from ai_engine.registry.saving import Prepared, publish_file
 from ai_engine.registry.stores import Stores
 
 log = logging.getLogger(__name__)
@@ -138,11 +138,18 @@ class Outage:
             source = self._stores.artifacts.path(digest)
             record = records.write(new, number)
             publish = held.enter_context(self._stores.shelf.stage(path, ready.data, source, record))
-            self._append({"kind": "save", "version": document, "model_path": path, "digest": digest})
+            entry = self._append({"kind": "save", "version": document, "model_path": path, "digest": digest})
             if not self._stores.artifacts.has(digest):  # a sweep that had not seen the entry yet
-                renew()
-            publish()
+                self._renew(renew, entry)
+            publish_file(path, publish)
         return SavedVersion(new.model_id, new.name, number, active=new.activate)
+
+    def _renew(self, renew: Callable[[], object], entry: Waiting) -> None:
+        try:
+            renew()
+        except StorageError:
+            self._stores.journal.remove(entry.entry)
+            raise
 
     def record(self, version: ModelVersion, performances: Iterable[ModelPerformance]) -> None:
         """Make measurements durable without the catalogue."""
@@ -153,8 +160,10 @@ class Outage:
         """Make a training record durable without the catalogue."""
         self._append({"kind": "run", "model_id": version.model_id, "run": wire.run_to_dict(run)})
 
-    def _append(self, operation: dict[str, Any]) -> None:
-        self._stores.journal.append({"operation": uuid4().hex, "at": clock.to_text(clock.now()), **operation})
+    def _append(self, operation: dict[str, Any]) -> Waiting:
+        return self._stores.journal.append(
+            {"operation": uuid4().hex, "at": clock.to_text(clock.now()), **operation}
+        )
 
     def _number(self, new: NewVersion) -> str:
         """Return the number of a version that the catalogue cannot number."""

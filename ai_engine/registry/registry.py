@@ -45,7 +45,7 @@ from ai_engine.registry import records, wire
 from ai_engine.registry.loaded import LoadedModels
 from ai_engine.registry.reads import Reads
 from ai_engine.registry.retention import Retention
-from ai_engine.registry.saving import Prepared, prepared
+from ai_engine.registry.saving import Prepared, prepared, publish_file
 from ai_engine.registry.stores import Stores
 from ai_engine.registry.sweep import Sweeper
 
@@ -177,7 +177,7 @@ class Registry(Reads):
                 version = work.add(new, ready.data, lambda number: self._path(work, new.name, number), actor)
                 record = records.write(new, version.version)
                 publish = staged.enter_context(shelf.stage(version.model_path, ready.data, source, record))
-            self._publish(version, publish)
+            publish_file(version.model_path, publish)
         return SavedVersion(new.model_id, new.name, version.version, active=new.activate)
 
     def _path(self, work: Transaction, name: str, number: str) -> str:
@@ -190,12 +190,6 @@ class Registry(Reads):
             return True
 
         return self._stores.shelf.path(name, number, take_back)
-
-    def _publish(self, version: ModelVersion, publish: Callable[[], None]) -> None:
-        try:
-            publish()
-        except OSError as error:  # the version is saved; its file is written again when it is next loaded
-            log.error("the file of %s cannot be written to %s: %s", version.label, version.model_path, error)
 
     # -- the active version --------------------------------------------------------------------------------
 

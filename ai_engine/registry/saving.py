@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from ai_engine.artifacts.protocol import ArtifactStore, ArtifactWriter
 from ai_engine.domain.digests import digest_of
 from ai_engine.domain.records import Artifact, Place
 from ai_engine.formats import choice
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +55,11 @@ def prepared(what: str, model: object, store: ArtifactStore) -> Iterator[Prepare
             place, (digest, size) = Place.STORE, writers[0].finish()
         artifact = Artifact(place, digest, dumped.format, size, dumped.python, dumped.packages)
         yield Prepared(artifact, dumped.data, lambda: [writer.finish() for writer in writers])
+
+
+def publish_file(path: str, publish: Callable[[], None]) -> None:
+    """Put the file of a version in its place; the version is saved whether or not that works."""
+    try:
+        publish()
+    except OSError as error:
+        log.error("%s cannot be written and will be when it is next loaded: %s", path, error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ai_engine.models import ModelManager
-from ai_engine.registry.doctor import Doctor, Severity
+from ai_engine.registry.doctor import Doctor, Finding, Severity
 from ai_engine.settings import Settings
 from ai_engine.wiring import build_stores
 
@@ -105,6 +106,13 @@ def value(seed: int, size: int) -> list[object]:
     return [seed, bytes([seed % 256]) * size]
 
 
+def copy(pristine: Path, directory: Path) -> None:
+    """Copy a prepared directory and let it find that it was copied."""
+    shutil.copytree(pristine, directory, symlinks=True)
+    with ModelManager(directory):
+        pass
+
+
 def run(program: str, directory: Path, *around: str) -> tuple[list[Told], int]:
     """Run a program, perhaps under another one, and return what it told and how it ended."""
     code = PRELUDE + textwrap.dedent(PROGRAMS.get(program, program))
@@ -116,7 +124,7 @@ def run(program: str, directory: Path, *around: str) -> tuple[list[Told], int]:
 
 
 def check(directory: Path, told: list[Told], kept: bool = True) -> None:
-    """Check the promises after a program has ended in whatever way; `kept` says that nothing was cleaned up."""
+    """Check the promises after a program ended in whatever way; `kept` says that it dropped nothing."""
     with ModelManager(directory) as manager:
         saved = {(line.name, line.seed): line.size for line in told if line.what == "saved"}
         for (name, seed), size in saved.items():
@@ -140,7 +148,7 @@ def check(directory: Path, told: list[Told], kept: bool = True) -> None:
     assert [f for f in diagnose(directory) if f.severity is not Severity.NOTE] == []
 
 
-def diagnose(directory: Path, repair: bool = False) -> list:  # type: ignore[type-arg]
+def diagnose(directory: Path, repair: bool = False) -> list[Finding]:
     stores = build_stores(Settings(model_dir=str(directory)))
     try:
         return Doctor(stores).examine(repair=repair)

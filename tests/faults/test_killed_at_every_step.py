@@ -1,4 +1,4 @@
-"""A process is killed at each system call that changes the disk, one run a call; nothing that was told is lost."""
+"""A process is killed at each system call that changes the disk; nothing that it told of is lost."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.driver import PROGRAMS, check, prepare, run
+from tests.faults.driver import PROGRAMS, check, copy, prepare, run
 
 CHANGING = "write,pwrite64,fsync,fdatasync,rename,link,unlink,mkdir,ftruncate,fchmod,symlink"
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace kills at a given system call")
@@ -24,7 +24,7 @@ def test_killed_at_every_step(program: str, tmp_path: Path) -> None:
         step += 1
         directory = tmp_path / str(step)
         if pristine.exists():
-            shutil.copytree(pristine, directory, symlinks=True)
+            copy(pristine, directory)
         inject = ["-e", f"trace={CHANGING}", "-e", f"inject={CHANGING}:signal=KILL:when={step}"]
         told, code = run(program, directory, "strace", "-f", "-qq", "-o", "/dev/null", *inject)
         if code == 0:
