@@ -9,6 +9,7 @@
             catalogue.json           which catalogue the directory belongs to
             open.lock                    shared by all who have the database open
             opening.lock             held while a database is made or migrated
+            reserve                      room to forget versions in when the disk is full
             artifacts/<digest>       the bytes of large models
             records/<file>.json      what a lost catalogue is rebuilt from, one a version
             sandbox/                 files that are being written
@@ -29,6 +30,9 @@ from uuid import uuid4
 from ai_engine.artifacts.files import make_directory, storage_errors, sync_directory, write_all
 from ai_engine.artifacts.sandbox import Sandbox
 from ai_engine.domain.errors import CatalogueMismatchError, CatalogueUnavailableError
+
+# Forgetting versions writes to the log of the database before it frees anything: so much, for thousands.
+_RESERVE = 256 * 1024
 
 
 class Owner(NamedTuple):
@@ -58,6 +62,21 @@ class ModelDirectory:
         """Make the directory where it does not exist."""
         with storage_errors(self.path):
             make_directory(self.engine)
+
+    def keep_reserve(self) -> None:
+        """Take up a little of the disk, unless that is done or there is none to take."""
+        with suppress(OSError):
+            descriptor = os.open(f"{self.engine}/reserve", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+            try:
+                if os.fstat(descriptor).st_size < _RESERVE:
+                    os.posix_fallocate(descriptor, 0, _RESERVE)
+            finally:
+                os.close(descriptor)
+
+    def spend_reserve(self) -> None:
+        """Give the reserve back to the disk."""
+        with suppress(OSError):
+            os.truncate(f"{self.engine}/reserve", 0)
 
     def owner(self) -> Owner | None:
         """Return whose the directory is; None where it is nobody's yet."""

@@ -129,7 +129,8 @@ class _Writer:
         for start in range(0, len(view), _SLICE):
             piece = view[start : start + _SLICE]
             self._hasher.feed(piece)
-            write_all(self._entry.descriptor, piece)
+            with storage_errors(self._store.location):
+                write_all(self._entry.descriptor, piece)
         self._size += len(view)
         return len(view)
 

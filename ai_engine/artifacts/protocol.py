@@ -125,6 +125,12 @@ class Shelf(Protocol):
     def pointers(self) -> Iterator[bytes]:
         """Yield what was last written down for each model."""
 
+    def keep_reserve(self) -> None:
+        """Take up a little of the disk for the day on which it is full."""
+
+    def spend_reserve(self) -> None:
+        """Give it back, so that there is room to forget versions in."""
+
     def read(self, path: str) -> bytes | None:
         """Return what is in a small file; None where there is none, or something that is no file."""
 

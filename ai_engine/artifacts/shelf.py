@@ -101,6 +101,12 @@ class LocalShelf:
                     with suppress(OSError), open(f"{self._records}/{name}", "rb") as file:
                         yield name, file.read()
 
+    def keep_reserve(self) -> None:
+        self._directory.keep_reserve()
+
+    def spend_reserve(self) -> None:
+        self._directory.spend_reserve()
+
     def read(self, path: str) -> bytes | None:
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -80,6 +80,7 @@ class Registry(Reads):
             self._catalogue.catalogue_id  # noqa: B018  # the property opens
             self._outage.replay()
             self._sweeper.sweep_leftovers()
+            self._stores.shelf.keep_reserve()
         except StorageError as error:
             self._outage.note(error)
 

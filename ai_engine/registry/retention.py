@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ai_engine.catalogue.protocol import Transaction
 from ai_engine.domain import clock
+from ai_engine.domain.errors import StorageFullError
 from ai_engine.domain.records import ModelVersion, Place
 from ai_engine.domain.retention import Policy, to_drop
 from ai_engine.registry.stores import Stores
@@ -53,14 +54,24 @@ class Retention:
     def apply(self, policy: Policy) -> Plan:
         """Drop what the policy does not keep and free its bytes, by the disk's own account."""
         before = self._stores.catalogue.allocated()
-        with self._stores.catalogue.write() as work:
-            dropped = to_drop(work.candidates(policy), policy, clock.now())
-            self.drop(work, dropped)
+        try:
+            dropped = self._drop_all(policy)
+        except StorageFullError:
+            self._stores.shelf.spend_reserve()
+            dropped = self._drop_all(policy)
         if not dropped:
             return Plan([], 0)
         freed = self._sweeper.sweep()
         self._stores.catalogue.reclaim()
-        return Plan(dropped, freed + max(0, before - self._stores.catalogue.allocated()))
+        freed += max(0, before - self._stores.catalogue.allocated())
+        self._stores.shelf.keep_reserve()
+        return Plan(dropped, freed)
+
+    def _drop_all(self, policy: Policy) -> list[ModelVersion]:
+        with self._stores.catalogue.write() as work:
+            dropped = to_drop(work.candidates(policy), policy, clock.now())
+            self.drop(work, dropped)
+        return dropped
 
     def drop(self, work: Transaction, versions: Iterable[ModelVersion]) -> None:
         """Forget versions; their files wait for the next sweep."""
