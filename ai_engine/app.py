@@ -28,7 +28,7 @@ def _complete(opened: Callable[[], AbstractContextManager[Opened]], hosts: Colle
 
 def _shown(request: Request) -> Shown:
     service: Service = request.app.state.service
-    return Shown(service.registry, service.health.state)
+    return Shown(service.registry, service.settings.model_dir, service.health.state)
 
 
 @contextmanager

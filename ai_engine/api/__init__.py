@@ -1,0 +1,1 @@
+"""HTTP: the registry and the trainings as a service."""

@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.driver import PROGRAMS, check, copy, prepare, run
 
-CHANGING = "write,pwrite64,fsync,fdatasync,rename,link,unlink,mkdir,ftruncate,fchmod,symlink"
+CHANGING = "write,pwrite64,fsync,fdatasync,rename,link,linkat,unlink,mkdir,ftruncate,fchmod,symlink"
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace kills at a given system call")
 
 

@@ -1,0 +1,59 @@
+# The first target on a fresh machine makes .venv out of requirements/all.txt and then goes on.
+
+PYTHON_NEEDED := 3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+
+.PHONY: demo test check serve docs bench snapshots lock clean
+
+demo: $(READY)
+	$(BIN)/python examples/demo.py
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+serve: $(READY)
+	$(BIN)/ai-engine serve
+
+docs: $(READY)
+	$(BIN)/python docs/generate.py $(if $(CI),--check)
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+snapshots: $(READY)
+	$(BIN)/python -m tests.snapshots
+
+# What is installed is what is locked: no host stands in the file, and every archive has its digest.
+lock: $(READY)
+	@test -x $(BIN)/uv || $(PIP) install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --extra train --group dev --universal --python-version $(PYTHON_NEEDED) \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+		--upgrade --quiet --output-file requirements/all.txt
+
+clean:
+	rm -rf $(VENV) .demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(READY): requirements/all.txt pyproject.toml
+	@python=$$(for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+		command -v $$name >/dev/null 2>&1 || continue; \
+		$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; \
+	done); \
+	if [ -z "$$python" ]; then \
+		echo "Python $(PYTHON_NEEDED) or newer is needed, and none is on the PATH." >&2; exit 1; \
+	fi; \
+	if ! $$python -c 'import venv, ensurepip' 2>/dev/null; then \
+		echo "$$python lacks the venv module; on Debian: apt-get install python3-venv" >&2; exit 1; \
+	fi; \
+	test -x $(BIN)/python || $$python -m venv $(VENV)
+	@echo "Installing what requirements/all.txt locks into $(VENV); this takes a minute or two."
+	@$(PIP) install -qq --require-hashes --requirement requirements/all.txt
+	@$(PIP) install -qq --no-deps --no-build-isolation --no-index --editable .
+	@touch $(READY)

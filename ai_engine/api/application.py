@@ -1,0 +1,87 @@
+"""The application: its routes, what stands in front of them, and what it opens when it starts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import AbstractContextManager, asynccontextmanager
+from typing import Any
+
+from anyio import to_thread
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from ai_engine.api import problems, schemas
+from ai_engine.api.gate import Gate
+from ai_engine.api.health import Health
+from ai_engine.api.instruments import Instruments, Measured
+from ai_engine.api.routes import models, operations, work
+from ai_engine.api.service import Service
+from ai_engine.api.trainings import Trainings
+from ai_engine.registry.registry import Registry
+from ai_engine.settings import Settings
+from ai_engine.version import __version__
+
+Opened = tuple[Registry, Settings]
+
+
+def create_app(opened: Callable[[], AbstractContextManager[Opened]], hosts: Collection[str] = ()) -> FastAPI:
+    """Return the application. Nothing is opened, read or written before its lifespan starts.
+
+    Parameters
+    ----------
+    opened : callable
+        Opens the registry and tells the settings, for as long as the application runs.
+    hosts : collection of str
+        Names under which the server may be addressed, besides this machine's loopback ones.
+    """
+    instruments = Instruments()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        context = opened()
+        registry, settings = await to_thread.run_sync(context.__enter__)
+        service = Service(registry, settings, Health(registry), Trainings(settings), instruments)
+        app.state.service = service
+        try:
+            yield
+        finally:
+            service.trainings.stop()
+            await to_thread.run_sync(context.__exit__, None, None, None)
+
+    app = FastAPI(
+        title="NovaCron AI Engine",
+        version=__version__,
+        summary="Trains, keeps and serves models of virtual machines' telemetry.",
+        lifespan=lifespan,
+        # Their pages fetch scripts from elsewhere; ours are among the operations.
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=[Middleware(Measured, instruments), Middleware(Gate, hosts)],
+        generate_unique_id_function=lambda route: route.name,
+    )
+    problems.install(app)
+    for router in (operations.router, work.router, models.router):
+        app.include_router(router)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # the way that FastAPI documents
+    return app
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document (JSON values), with the bodies that endpoints read by themselves."""
+    if app.openapi_schema is None:
+        document = FastAPI.openapi(app)
+        known = document["components"]["schemas"]
+        for schema in (
+            schemas.TrainRequest,
+            schemas.ActivateRequest,
+            schemas.PredictRequest,
+            schemas.Problem,
+        ):
+            known[schema.__name__] = schema.model_json_schema()
+        # Every invalid parameter is answered as a Problem; FastAPI tells its own format beside it.
+        for unused in ("HTTPValidationError", "ValidationError"):
+            known.pop(unused, None)
+        app.openapi_schema = document
+    return app.openapi_schema

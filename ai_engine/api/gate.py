@@ -1,0 +1,219 @@
+"""Who may come in: the checks that every request passes before anything of it is read.
+
+A page in somebody's browser can send requests to a server on the same machine. Its name for us gives it away
+(DNS rebinding), or its ``Origin`` does.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import re
+from collections.abc import Collection
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ai_engine.api.problems import UNEXPECTED, RefusedError, problem
+from ai_engine.settings import Settings
+
+log = logging.getLogger(__name__)
+access = logging.getLogger("ai_engine.access")
+
+_OURS: Final = frozenset(("localhost", "127.0.0.1", "[::1]"))
+_EVERYWHERE: Final = frozenset(("0.0.0.0", "::", ""))
+_READING: Final = frozenset(("GET", "HEAD", "OPTIONS"))
+_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/@\s]+)(?::([0-9]{1,5}))?", re.ASCII)
+_PORTS: Final = {"http": "80", "https": "443"}
+
+_HEADERS: Final = tuple(
+    (name.encode(), value.encode())
+    for name, value in {
+        "content-security-policy": (
+            "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
+            "form-action 'none'; frame-ancestors 'none'"
+        ),
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "no-referrer",
+        "cross-origin-resource-policy": "same-origin",
+        "cross-origin-opener-policy": "same-origin",
+    }.items()
+)
+
+
+class Gate:
+    """ASGI middleware: refuses strangers and floods, adds the security headers, and catches what nobody did.
+
+    Parameters
+    ----------
+    app : ASGIApp
+        What is behind it; ``app.state.service`` is there once it has started.
+    hosts : collection of str
+        Names for us besides the usual ones.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+        self._app, self._hosts = app, frozenset(hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, whatever it is."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def seal(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                present = {name for name, _ in message["headers"]}
+                message["headers"] = [
+                    *message["headers"],
+                    *(header for header in _HEADERS if header[0] not in present),
+                    *([] if b"cache-control" in present else [(b"cache-control", b"no-store")]),
+                ]
+                _log_access(scope, message["status"])
+            await send(message)
+
+        try:
+            settings = _settings(scope)
+            headers = _headers(scope)
+            self._check_host(headers.get("host", []), settings)
+            _check_origin(scope["method"], headers)
+            _check_length(headers.get("content-length", []), settings.max_body_bytes)
+            await self._app(scope, _bounded(receive, settings.max_body_bytes), seal)
+        except RefusedError as error:
+            if started:
+                raise
+            await problem(error.status, error.kind, error.detail)(scope, receive, seal)
+        except ClientDisconnect:
+            log.info("%s %s: the client went away", scope["method"], ascii(scope["path"]))
+        except Exception:
+            log.exception("%s %s failed", scope["method"], ascii(scope["path"]))
+            if started:
+                raise
+            await problem(500, "unexpected", UNEXPECTED)(scope, receive, seal)
+
+    def _check_host(self, given: list[str], settings: Settings) -> None:
+        name = _name(given[0]) if len(given) == 1 else None
+        if name is not None and (
+            name in _OURS
+            or name in self._hosts
+            or name in (settings.host.lower(), f"[{settings.host.lower()}]")
+            # A page can point a name of its own at us, but not an address.
+            or (settings.host in _EVERYWHERE and _is_address(name))
+        ):
+            return
+        raise RefusedError(
+            403,
+            "foreign-host",
+            f"the Host {', '.join(given)[:80]!r} is not a name of this server; use the address that it "
+            "printed when it started, or set AI_ENGINE_HOST to the name that it has",
+        )
+
+
+def _settings(scope: Scope) -> Settings:
+    service = getattr(scope["app"].state, "service", None)
+    if service is None:
+        raise RefusedError(503, "not-started", "the application has not been started; run its lifespan first")
+    settings: Settings = service.settings
+    return settings
+
+
+def _headers(scope: Scope) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, value in scope["headers"]:
+        found.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+    return found
+
+
+def _name(host: str) -> str | None:
+    """Return a Host header's name without its port; None where it is no host.
+
+    >>> _name("Localhost:8000"), _name("[::1]:80"), _name("a@b")
+    ('localhost', '[::1]', None)
+    """
+    match = _HOST.fullmatch(host)
+    return match.group(1).lower() if match else None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def _check_origin(method: str, headers: dict[str, list[str]]) -> None:
+    origins = headers.get("origin", [])
+    if method in _READING or not origins:
+        return
+    if len(origins) == 1 and _site(origins[0], headers["host"][0]):
+        return
+    raise RefusedError(
+        403,
+        "foreign-origin",
+        f"a page of {origins[0][:80]!r} may not change anything here; send the request from a program, "
+        "without an Origin header",
+    )
+
+
+def _site(origin: str, host: str) -> bool:
+    """Tell whether a page of `origin` was served under the name `host`.
+
+    >>> _site("http://localhost:8000", "localhost:8000"), _site("null", "localhost:8000")
+    (True, False)
+    """
+    try:
+        found = urlsplit(origin)
+    except ValueError:
+        return False
+    port = _PORTS.get(found.scheme)
+    if port is None:
+        return False
+    return _with_port(found.netloc, port) == _with_port(host, port)
+
+
+def _with_port(host: str, port: str) -> str | None:
+    match = _HOST.fullmatch(host)
+    return f"{match.group(1).lower()}:{match.group(2) or port}" if match else None
+
+
+def _too_large(most: int) -> RefusedError:
+    return RefusedError(
+        413,
+        "body-too-large",
+        f"the body is larger than {most} bytes; send fewer rows, or raise AI_ENGINE_MAX_BODY_BYTES",
+    )
+
+
+def _check_length(given: list[str], most: int) -> None:
+    for length in given:
+        if not (length.isascii() and length.isdigit()):
+            raise RefusedError(400, "bad-content-length", f"Content-Length {length[:40]!r} is not a number")
+        if len(length) > 18 or int(length) > most:
+            raise _too_large(most)
+
+
+def _bounded(receive: Receive, most: int) -> Receive:
+    """Count the body while it comes in: what is sent in chunks declares no length."""
+    seen = 0
+
+    async def counted() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > most:
+            raise _too_large(most)
+        return message
+
+    return counted
+
+
+def _log_access(scope: Scope, status: int) -> None:
+    if access.isEnabledFor(logging.INFO):
+        client = (scope.get("client") or ("-",))[0]
+        access.info("%s %s %s %d", client, scope["method"], ascii(scope["path"])[1:-1], status)

@@ -1,0 +1,166 @@
+"""The one table from an error to its HTTP status, and the body that tells of it (RFC 9457)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from ai_engine.api.answers import Answer
+from ai_engine.domain import errors
+from ai_engine.domain.errors import AIEngineError, InvalidInputError
+
+# The first line whose class fits counts, so a class stands above its base.
+STATUS: tuple[tuple[type[AIEngineError], int], ...] = (
+    (errors.InvalidInputError, 422),
+    (errors.NotYetSupportedError, 422),
+    (errors.SerializationError, 422),
+    (errors.ModelNotFoundError, 404),
+    (errors.ConflictError, 409),
+    (errors.ArtifactCorruptedError, 503),
+    (errors.ModelLoadError, 503),
+    (errors.StorageError, 503),
+    (errors.CatalogueMismatchError, 503),
+    (errors.NewerCatalogueError, 503),
+    (errors.UnsafeDirectoryError, 503),
+    (errors.ClosedError, 503),
+    (errors.MissingDependencyError, 503),
+    (errors.TrainingFailedError, 500),
+)
+UNEXPECTED = (
+    "the server failed in a way that nobody foresaw; nothing more is known here. "
+    "Its log has the details, under the time of this answer."
+)
+_TITLES = {
+    400: "Bad request",
+    403: "Forbidden",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    413: "Too large",
+    415: "Unsupported content type",
+    422: "Invalid input",
+    500: "Internal error",
+    503: "Not available",
+}
+
+
+class RefusedError(Exception):
+    """A request that is refused for how it was sent and not for what it says."""
+
+    def __init__(self, status: int, kind: str, detail: str) -> None:
+        self.status, self.kind, self.detail = status, kind, detail
+        super().__init__(detail)
+
+
+def problem(
+    status: int,
+    kind: str,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    **more: Any,  # JSON values
+) -> Answer:
+    """Return the answer that tells a problem.
+
+    Parameters
+    ----------
+    kind : str
+        What programs tell problems apart by; ``version-exists``.
+    detail : str
+        A sentence that says what to do.
+    """
+    body = {
+        "type": f"urn:ai-engine:problem:{kind}",
+        "title": _TITLES.get(status, "Error"),
+        "status": status,
+        "detail": detail,
+        **more,
+    }
+    return Answer(body, status, headers, media_type="application/problem+json")
+
+
+def of_error(error: AIEngineError) -> Answer:
+    """Return the answer for an error of ours.
+
+    >>> of_error(errors.ModelNotFoundError("cpu")).status_code
+    404
+    """
+    status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+    more: dict[str, Any] = {}
+    if isinstance(error, InvalidInputError):
+        more["errors"] = [{"field": error.field, "problem": error.problem}]
+    return problem(status, kind_of(type(error)), str(error), _patience(status), **more)
+
+
+def kind_of(error: type[AIEngineError]) -> str:
+    """Spell the class of an error as the problem's kind.
+
+    >>> kind_of(errors.VersionExistsError)
+    'version-exists'
+    """
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", error.__name__.removesuffix("Error")).lower()
+
+
+def _patience(status: int) -> dict[str, str]:
+    return {"Retry-After": "5"} if status == 503 else {}
+
+
+def install(app: FastAPI) -> None:
+    """Have every error of an application answered as a problem."""
+    app.add_exception_handler(AIEngineError, _ours)
+    app.add_exception_handler(RefusedError, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+
+
+async def _ours(_: Request, error: Exception) -> Answer:
+    assert isinstance(error, AIEngineError)
+    return of_error(error)
+
+
+async def _refused(_: Request, error: Exception) -> Answer:
+    assert isinstance(error, RefusedError)
+    return problem(error.status, error.kind, error.detail, _patience(error.status))
+
+
+async def _invalid(_: Request, error: Exception) -> Answer:
+    assert isinstance(error, RequestValidationError)
+    return of_found(error.errors())
+
+
+def of_found(found: Sequence[Mapping[str, Any]]) -> Answer:
+    """Return the answer for what a validation found; each finding as pydantic tells it."""
+    told = [{"field": _field(one["loc"]), "problem": _sentence(one)} for one in found]
+    detail = "; ".join(f"{one['field']}: {one['problem']}" for one in told)
+    return problem(422, "invalid-input", detail, errors=told)
+
+
+def _field(place: Sequence[str | int]) -> str:
+    parts = place[1:] if place and place[0] in ("query", "path", "body", "header") else place
+    named = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    return named.lstrip(".") or "body"
+
+
+def _sentence(found: Mapping[str, Any]) -> str:
+    message = str(found["msg"])
+    return message[:1].lower() + message[1:]
+
+
+async def _http(request: Request, error: Exception) -> Answer:
+    assert isinstance(error, HTTPException)
+    path = request.url.path[:200]
+    if error.status_code == 404:
+        return problem(404, "no-such-path", f"there is nothing at {path}; GET /docs lists every endpoint")
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        return problem(
+            405,
+            "method-not-allowed",
+            f"{path} does not answer {request.method}; it answers {allowed or 'other methods'}",
+            error.headers,
+        )
+    return problem(error.status_code, "http", str(error.detail), error.headers)

@@ -1,0 +1,174 @@
+"""Models and versions: listed, compared, activated, forgotten."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from ai_engine.api import schemas
+from ai_engine.api.answers import Answer
+from ai_engine.api.bodies import Body
+from ai_engine.api.paging import page_token, read_token
+from ai_engine.api.routes.described import answers, takes
+from ai_engine.api.service import Running
+from ai_engine.domain import clock
+from ai_engine.domain.errors import InvalidInputError, ModelNotFoundError, VersionNotFoundError
+from ai_engine.registry.comparison import metrics_of, side_by_side
+from ai_engine.registry.shapes import entry_shape, performance_shape, run_shape
+
+# Names are paths: those that the original software wrote may hold a slash.
+router = APIRouter(tags=["models"])
+
+# No name of ours is longer than 200; one of the original software's may be.
+_LONGEST: Final = 1000
+_MOST_COMPARED: Final = 50
+
+Name = Annotated[str, Path(max_length=_LONGEST, description="The model's name.")]
+VersionPart = Annotated[str, Path(max_length=_LONGEST, description="The version.")]
+OptionalVersion = Annotated[str | None, Query(max_length=_LONGEST, description="Default: the active one.")]
+
+
+@router.get("/models/info", responses=answers(schemas.InfoReply))
+def info(
+    service: Running,
+    name: Annotated[str | None, Query(max_length=_LONGEST, description="Only this model.")] = None,
+    limit: Annotated[int | None, Query(ge=1, le=1_000_000, description="Default: everything.")] = None,
+    page_token_: Annotated[
+        str | None, Query(alias="page_token", max_length=2 * _LONGEST, description="`next_page_token`.")
+    ] = None,
+) -> Answer:
+    """List the versions, by name, newest first."""
+    after = read_token(page_token_) if page_token_ else None
+    # One more than is asked for tells whether there is a next page.
+    entries, total, from_database = service.registry.describe(
+        name, None if limit is None else limit + 1, after
+    )
+    following = None
+    stored = [entry for entry in entries if "seq" in entry]
+    if limit is not None and len(stored) > limit:
+        entries.remove(stored[limit])
+        following = page_token(stored[limit - 1]["name"], stored[limit - 1]["seq"])
+    return Answer(
+        {
+            "models": [entry_shape(entry) for entry in entries],
+            "total_models": total,
+            "source": "database" if from_database else "memory",
+            "system_info": {
+                "model_manager_active": True,
+                "persistence_enabled": from_database,
+                "db_path": service.database,
+            },
+            "next_page_token": following,
+        }
+    )
+
+
+@router.get("/models/performance/{model_name:path}", responses=answers(schemas.PerformanceReply, 404))
+def performance(service: Running, model_name: Name, version: OptionalVersion = None) -> Answer:
+    """Tell what was measured of a version: the newest measurement, and all of them, oldest first."""
+    found = service.version(model_name, version)
+    history = service.registry.performances(model_name, found)
+    return Answer(
+        {
+            "model_name": model_name,
+            "version": found,
+            "performance": performance_shape(history[-1] if history else None),
+            "history": [performance_shape(one) for one in history],
+        }
+    )
+
+
+@router.post("/models/cleanup", responses=answers(schemas.CleanupReply))
+def clean_up(
+    service: Running,
+    keep_versions: Annotated[int, Query(ge=1, le=1_000_000_000, description="Of each model.")] = 5,
+    dry_run: Annotated[bool, Query(description="Only tell what would be removed.")] = False,
+) -> Answer:
+    """Keep the highest versions of each model and the active one; forget the others and free their bytes."""
+    done = service.registry.clean_up(keep_versions, dry_run)
+    count = len(done["removed"])
+    what = f"{count} version{'' if count == 1 else 's'}"
+    return Answer(
+        {
+            "status": "success",
+            "message": f"{what} would be removed" if dry_run else f"{what} removed",
+            "timestamp": clock.to_iso(clock.now()),
+            "dry_run": dry_run,
+            **done,
+        }
+    )
+
+
+@router.get("/models/{model_name:path}/versions", responses=answers(schemas.VersionsReply, 404))
+def versions(service: Running, model_name: Name) -> Answer:
+    """List the versions of a model, newest first, each with how it was trained."""
+    entries, total, _ = service.registry.describe(model_name)
+    if not entries:
+        raise ModelNotFoundError(model_name)
+    runs: dict[str, list[dict[str, Any]]] = {}  # JSON values
+    for run in service.registry.runs(model_name):
+        runs.setdefault(run["version"], []).append(run_shape(run))
+    return Answer(
+        {
+            "model_name": model_name,
+            "versions": [
+                entry_shape(entry) | {"training_history": runs.get(entry["version"], [])} for entry in entries
+            ],
+            "total_versions": total,
+        }
+    )
+
+
+@router.get("/models/{model_name:path}/compare", responses=answers(schemas.CompareReply, 404))
+def compare(
+    service: Running,
+    model_name: Name,
+    versions: Annotated[str, Query(max_length=10_000, description="Two or more, separated by commas.")],
+) -> Answer:
+    """Put the metrics of versions side by side, with their differences to the first one."""
+    wanted = list(dict.fromkeys(part.strip() for part in versions.split(",") if part.strip()))
+    if not 2 <= len(wanted) <= _MOST_COMPARED:
+        raise InvalidInputError(
+            "versions", f"names {len(wanted)}; give 2 to {_MOST_COMPARED} different ones, such as 1.0.0,1.0.1"
+        )
+    return Answer(
+        {
+            "model_name": model_name,
+            "versions": wanted,
+            "compared_with": wanted[0],
+            "metrics": side_by_side(metrics_of(service.registry, model_name, wanted)),
+        }
+    )
+
+
+@router.post(
+    "/models/{model_name:path}/activate",
+    responses=answers(schemas.PointerReply, 403, 404, 415),
+    openapi_extra=takes(schemas.ActivateRequest),
+)
+def activate(service: Running, model_name: Name, body: Body) -> Answer:
+    """Make a version the active one."""
+    wanted = schemas.read(schemas.ActivateRequest, body)
+    return Answer({"model_name": model_name} | service.registry.activate(model_name, wanted.version))
+
+
+@router.post("/models/{model_name:path}/rollback", responses=answers(schemas.PointerReply, 403, 404, 409))
+def roll_back(service: Running, model_name: Name) -> Answer:
+    """Make the version active again that was active before."""
+    return Answer({"model_name": model_name} | service.registry.roll_back(model_name))
+
+
+@router.delete(
+    "/models/{model_name:path}/versions/{version:path}",
+    status_code=204,
+    response_class=Response,
+    responses=answers(None, 403, 404, 409, status=204),
+)
+def delete(service: Running, model_name: Name, version: VersionPart) -> Response:
+    """Forget a version and free its bytes; never the active one."""
+    if not version:
+        raise VersionNotFoundError(model_name, version)
+    service.registry.delete(model_name, version)
+    return Response(status_code=204)

@@ -1,0 +1,61 @@
+"""For those who operate the engine: its health, its counters, and its documentation."""
+
+from __future__ import annotations
+
+import time
+
+from anyio import to_thread
+from fastapi import APIRouter, Request
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import HTMLResponse, Response
+
+from ai_engine.api import schemas
+from ai_engine.api.answers import Answer
+from ai_engine.api.documentation import page
+from ai_engine.api.routes.described import answers
+from ai_engine.api.service import Running
+from ai_engine.version import __version__
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/health", responses=answers(schemas.HealthReply))
+async def health(service: Running) -> Answer:
+    """Tell how the engine is. It answers 200 for as long as the process lives."""
+    state = await service.health.state()
+    return Answer(
+        {
+            "status": state["status"],
+            "version": __version__,
+            "uptime_seconds": round(time.monotonic() - service.started, 3),
+            "persistence": {
+                "enabled": state["status"] == "healthy",
+                "reason": state["reason"],
+                "waiting": state["waiting"],
+                "in_memory_only": state["in_memory_only"],
+                "database": service.database,
+                "journal": state.get("journal"),
+            },
+            "active_models": await service.health.actives(),
+        }
+    )
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+async def metrics(service: Running) -> Response:
+    """Return the service counters as Prometheus text."""
+    state = await service.health.state()
+    text = await to_thread.run_sync(service.instruments.scrape, service.registry, service.trainings, state)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/openapi.json", include_in_schema=False)
+async def openapi(request: Request) -> Answer:
+    """Return the OpenAPI document."""
+    return Answer(request.app.openapi())
+
+
+@router.get("/docs", include_in_schema=False)
+async def documentation(request: Request) -> HTMLResponse:
+    """Return the OpenAPI document as a page."""
+    return HTMLResponse(page(request.app.openapi()))

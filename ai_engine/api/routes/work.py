@@ -1,0 +1,60 @@
+"""The work that models are for: trained and asked."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from anyio import to_thread
+from fastapi import APIRouter, Query
+
+from ai_engine.api import schemas
+from ai_engine.api.answers import Answer
+from ai_engine.api.bodies import Body
+from ai_engine.api.routes.described import answers, takes
+from ai_engine.api.routes.models import Name
+from ai_engine.api.service import Running
+from ai_engine.domain.errors import NotYetSupportedError
+from ai_engine.training.prediction import predict as predictions
+from ai_engine.training.request import TrainingRequest
+
+router = APIRouter(tags=["work"])
+
+_ANSWERS = answers(schemas.TrainReply, 403, 413, 415, 500)
+
+
+@router.post("/train", responses=_ANSWERS, openapi_extra=takes(schemas.TrainRequest))
+@router.post(
+    "/train/model", name="train_model", responses=_ANSWERS, openapi_extra=takes(schemas.TrainRequest)
+)
+async def train(
+    service: Running,
+    body: Body,
+    wait: Annotated[bool, Query(description="`false` is planned: answer at once, with a job.")] = True,
+) -> Answer:
+    """Train a model on rows, measure it on rows that the fit never saw, and save it as a new version."""
+    if not wait:
+        raise NotYetSupportedError(
+            "wait=false does not work yet; leave it out, and the answer comes when the training is done"
+        )
+    # What can be refused at once does not wait for a free core.
+    await to_thread.run_sync(TrainingRequest.from_mapping, body)
+    return Answer(await service.trainings.train(body))
+
+
+@router.post(
+    "/models/{model_name:path}/predict",
+    responses=answers(schemas.PredictReply, 404, 413, 415),
+    openapi_extra=takes(schemas.PredictRequest),
+)
+def predict(service: Running, model_name: Name, body: Body) -> Answer:
+    """Predict from rows with the active version, or with the one that is named."""
+    wanted = schemas.read(schemas.PredictRequest, body)
+    version = service.version(model_name, wanted.version)
+    model = service.load(model_name, version)
+    return Answer(
+        {
+            "model_name": model_name,
+            "version": version,
+            "predictions": predictions(model, wanted.data, wanted.horizon),
+        }
+    )

@@ -1,0 +1,279 @@
+"""The bodies of requests and answers, as the OpenAPI document tells them.
+
+Answers are sent as they are made and not read through these classes again; the tests compare the two.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ai_engine.domain.errors import InvalidInputError
+
+# Cells are checked against the model's columns, which no schema here knows.
+Row = dict[str, Any]
+
+
+class Request(BaseModel):
+    """A body that is refused where it has a field that does not exist."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
+
+
+class Reply(BaseModel):
+    """A body that may have more fields in a later version."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+
+class TrainRequest(Request):
+    """What to train, and on which rows."""
+
+    model_type: Literal[
+        "resource_prediction",
+        "anomaly_detection",
+        "workload_prediction",
+        "migration_prediction",
+        "regression",
+        "classification",
+    ]
+    training_data: list[Row] = Field(min_length=1, description="One object a row, of one or many VMs.")
+    name: str | None = Field(
+        None, description="Default: by the type; regression and classification need one."
+    )
+    target_columns: list[str] | None = Field(None, description="What to predict.")
+    validation_split: float = Field(0.2, gt=0, lt=1, description="Share of the rows to measure on.")
+    hyperparameters: dict[str, Any] | None = None
+    activate: bool | Literal["if_better"] = True
+
+
+class ActivateRequest(Request):
+    """Which version becomes active."""
+
+    version: str = Field(min_length=1, max_length=1000)
+
+
+class PredictRequest(Request):
+    """What to predict from."""
+
+    data: list[Row] = Field(min_length=1, description="The newest rows last; at least one.")
+    version: str | None = Field(None, max_length=1000, description="Default: the active one.")
+    horizon: int | None = Field(None, ge=1, le=1_000_000, description="Steps ahead, for forecasts.")
+
+
+class Problem(Reply):
+    """What is wrong, and what to do (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[dict[str, str]] | None = Field(None, description="By field, where the input is invalid.")
+
+
+class Performance(Reply):
+    """A measurement on rows that the fit never saw; null is unknown."""
+
+    mae: float | None
+    mse: float | None
+    r2: float | None
+    training_time: float | None = Field(description="Seconds.")
+    prediction_time: float | None = Field(description="Seconds.")
+    accuracy_score: float | None
+    confidence_score: float | None
+    last_updated: str | None
+    training_samples: int | None
+    feature_count: int | None
+
+
+class TrainReply(Reply):
+    """The version that a training made."""
+
+    model_type: str
+    model_name: str
+    model_id: str
+    model_version: str
+    training_status: Literal["completed"]
+    performance_metrics: dict[str, Any]
+    training_time: float
+    timestamp: str
+    persisted: bool
+    active: bool
+
+
+class Run(Reply):
+    """One training attempt."""
+
+    name: str
+    version: str
+    started: str | None
+    completed: str | None
+    dataset_size: int | None
+    hyperparameters: dict[str, Any]
+    validation_score: float | None
+
+
+class Version(Reply):
+    """One immutable save of a model."""
+
+    model_id: str
+    name: str
+    version: str
+    model_type: str | None
+    algorithms: list[Any]
+    created_at: str | None
+    updated_at: str | None
+    is_active: bool
+    model_path: str | None
+    metadata: dict[str, Any]
+    metric_count: int
+    avg_accuracy: float | None
+    last_metric_update: str | None
+    digest: str | None
+    format: str
+    size: int | None
+    python: str | None
+    packages: dict[str, str]
+    pinned: bool
+
+
+class VersionWithHistory(Version):
+    """A version and how it came to be."""
+
+    training_history: list[Run]
+
+
+class VersionsReply(Reply):
+    """Every version of a model, newest first."""
+
+    model_name: str
+    versions: list[VersionWithHistory]
+    total_versions: int
+
+
+class SystemInfo(Reply):
+    """Where models are kept."""
+
+    model_manager_active: bool
+    persistence_enabled: bool
+    db_path: str
+
+
+class InfoReply(Reply):
+    """A page of versions."""
+
+    models: list[Version]
+    total_models: int = Field(description="Versions over all pages.")
+    source: Literal["database", "memory"]
+    system_info: SystemInfo
+    next_page_token: str | None
+
+
+class PerformanceReply(Reply):
+    """What was measured of a version."""
+
+    model_name: str
+    version: str
+    performance: Performance | None
+    history: list[Performance] = Field(description="Oldest first.")
+
+
+class MetricComparison(Reply):
+    """One metric side by side."""
+
+    values: dict[str, float | None]
+    differences: dict[str, float | None] = Field(description="To the first version.")
+    better: Literal["lower", "higher"] | None
+    best: str | None
+
+
+class CompareReply(Reply):
+    """Metrics side by side, with their differences to the first version that was named."""
+
+    model_name: str
+    versions: list[str]
+    compared_with: str
+    metrics: dict[str, MetricComparison]
+
+
+class PointerReply(Reply):
+    """Where the active pointer is and was."""
+
+    model_name: str
+    version: str
+    previous_version: str | None
+
+
+class Removed(Reply):
+    """A version that is gone."""
+
+    name: str
+    version: str
+
+
+class CleanupReply(Reply):
+    """What a clean-up removed."""
+
+    status: Literal["success"]
+    message: str
+    timestamp: str
+    removed: list[Removed]
+    freed_bytes: int
+    dry_run: bool
+
+
+class PredictReply(Reply):
+    """Predictions: one an input row, or one a VM and step for forecasts."""
+
+    model_name: str
+    version: str
+    predictions: list[dict[str, Any]]
+
+
+class Persistence(Reply):
+    """Whether what is saved will be there tomorrow."""
+
+    enabled: bool
+    reason: str | None
+    waiting: int
+    in_memory_only: int
+    database: str
+    journal: str | None
+
+
+class HealthReply(Reply):
+    """Whether the engine is well."""
+
+    status: Literal["healthy", "degraded"]
+    version: str
+    uptime_seconds: float
+    persistence: Persistence
+    active_models: dict[str, str]
+
+
+_Body = TypeVar("_Body", bound=Request)
+
+# Where pydantic's words are for programmers.
+_TOLD = {
+    "missing": "is missing",
+    "extra_forbidden": "there is no such field",
+    "too_short": "is empty; give at least one row",
+    "dict_type": 'is not an object; a row is one, such as {"cpu": 12.5}',
+    "string_type": "is not a string",
+    "int_type": "is not a whole number",
+    "list_type": "is not a list; give a list of rows",
+}
+
+
+def read(schema: type[_Body], body: dict[str, Any]) -> _Body:
+    """Return a body (JSON values) as its class. Raises InvalidInputError naming the field."""
+    try:
+        return schema.model_validate(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        named = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
+        fields = f"; the fields are {', '.join(schema.model_fields)}"
+        known = fields if first["type"] in ("extra_forbidden", "missing") else ""
+        message = _TOLD.get(first["type"], first["msg"])
+        raise InvalidInputError(named.lstrip("."), f"{message[:1].lower()}{message[1:]}{known}") from None

@@ -1,0 +1,67 @@
+"""What the endpoints share while the application runs."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from ai_engine.api.health import Health
+from ai_engine.api.instruments import Instruments
+from ai_engine.api.trainings import Trainings
+from ai_engine.domain.errors import ModelNotFoundError, VersionNotFoundError
+from ai_engine.registry.registry import Registry
+from ai_engine.settings import Settings
+from ai_engine.wiring import database_path
+
+# Versions that an error names; a model may have a million.
+_NAMED_IN_ERRORS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The parts of a running application; made when it starts, gone when it ends."""
+
+    registry: Registry
+    settings: Settings
+    health: Health
+    trainings: Trainings
+    instruments: Instruments
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def database(self) -> str:
+        """Return where the catalogue is."""
+        return database_path(self.settings)
+
+    def version(self, name: str, version: str | None) -> str:
+        """Return the version that is meant: this one, or the active one. Raises VersionNotFoundError."""
+        found = self.registry.find(name, version)
+        if found is not None:
+            return found.version
+        known = self.registry.versions(name)
+        if not known:
+            raise ModelNotFoundError(name)
+        # One that is kept in memory only is listed and not found.
+        wanted = self.registry.actives().get(name) if version is None else version
+        if wanted is None or wanted not in known:
+            raise VersionNotFoundError(name, version, known[-_NAMED_IN_ERRORS:])
+        return wanted
+
+    def load(self, name: str, version: str) -> object:
+        """Return the object of a version, which `version` found. Raises VersionNotFoundError."""
+        model = self.registry.load(name, version)
+        if model is None:  # deleted since it was found
+            raise VersionNotFoundError(name, version)
+        return model
+
+
+async def running(request: Request) -> Service:
+    """Return the service of the application that a request reached."""
+    service: Service = request.app.state.service
+    return service
+
+
+Running = Annotated[Service, Depends(running)]

@@ -1,0 +1,86 @@
+"""Trainings on behalf of requests: each in a child process, no more at once than there are cores."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Final
+
+import psutil
+from anyio import CapacityLimiter, to_thread
+
+from ai_engine.api.problems import RefusedError
+from ai_engine.settings import Settings
+from ai_engine.training.child import COMMAND, train_in_child
+
+# Requests whose rows may wait in memory for a free core, for each core.
+WAITING: Final = 8
+
+
+class Trainings:
+    """Runs trainings.
+
+    Attributes
+    ----------
+    begun, failed : int
+        Since the application started.
+    """
+
+    def __init__(self, settings: Settings, cores: int | None = None) -> None:
+        self._settings = settings
+        # Tokens of its own: trainings that wait must not take the threads that answer reads.
+        self._places = CapacityLimiter(cores or os.cpu_count() or 1)
+        self._stopping = False
+        self.begun = self.failed = 0
+
+    @property
+    def running(self) -> int:
+        """How many train at this moment."""
+        return int(self._places.borrowed_tokens)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a core."""
+        return self._places.statistics().tasks_waiting
+
+    async def train(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the answer to a training request (JSON values) once its version is saved."""
+        if self.waiting >= WAITING * self._places.total_tokens:
+            raise RefusedError(
+                503, "too-many-trainings", f"{self.waiting} trainings are waiting already; try again later"
+            )
+        return await to_thread.run_sync(self._train, request, abandon_on_cancel=True, limiter=self._places)
+
+    def _train(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        if self._stopping:
+            raise _stopped()
+        self.begun += 1
+        try:
+            return train_in_child(
+                asdict(self._settings), request, _ignore_progress, self._settings.training_timeout
+            )
+        except BaseException:
+            self.failed += 1
+            if self._stopping:
+                raise _stopped() from None
+            raise
+
+    def stop(self) -> None:
+        """End every training of this process; those who wait for one are told so."""
+        self._stopping = True
+        for child in psutil.Process().children():
+            with contextlib.suppress(psutil.Error):
+                if COMMAND[-1] in child.cmdline():
+                    child.kill()
+
+
+def _stopped() -> RefusedError:
+    return RefusedError(
+        503, "stopping", "the server is stopping, and the training was ended; nothing was saved"
+    )
+
+
+def _ignore_progress(fraction: float, message: str) -> None:
+    """Nobody is told: the answer comes when all is done."""

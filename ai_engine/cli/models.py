@@ -1,0 +1,283 @@
+"""`models`: list, show, compare, activate, rollback, delete, cleanup, export."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ai_engine.cli.options import STORAGE, AsJson, Name, Version, with_settings
+from ai_engine.cli.output import print_facts, print_json, print_table, printable
+from ai_engine.domain.errors import InvalidInputError, ModelNotFoundError, VersionNotFoundError
+from ai_engine.domain.records import ModelVersion
+from ai_engine.registry.comparison import metrics_of, side_by_side
+from ai_engine.registry.registry import Registry
+from ai_engine.registry.shapes import entry_shape, performance_shape, run_shape
+from ai_engine.settings import Settings
+from ai_engine.wiring import open_registry
+
+_NAMED_IN_ERRORS = 10
+
+app = typer.Typer(
+    help="List, compare, activate and forget versions.", rich_markup_mode=None, no_args_is_help=True
+)
+
+
+def register(root: typer.Typer) -> None:
+    """Add the commands."""
+    root.add_typer(app, name="models")
+
+
+def required(registry: Registry, name: str, version: str | None) -> ModelVersion:
+    """Return a version, or the active one. Raises VersionNotFoundError, or ModelNotFoundError."""
+    found = registry.find(name, version)
+    if found is None:
+        known = registry.versions(name)
+        if not known:
+            raise ModelNotFoundError(name)
+        raise VersionNotFoundError(name, version, known[-_NAMED_IN_ERRORS:])
+    return found
+
+
+@app.command("list")
+@with_settings(*STORAGE)
+def list_(
+    settings: Settings,
+    name: Annotated[str | None, typer.Option(help="Only this model.", show_default=False)] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only so many, newest first.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the versions, by name, newest first."""
+    with open_registry(settings) as registry:
+        entries, total, _ = registry.describe(name, limit)
+    if as_json:
+        print_json({"models": [entry_shape(entry) for entry in entries], "total_models": total})
+        return
+    if not entries:
+        where = f"of a model {name!r} " if name else ""
+        print(f"no version {where}in {os.path.abspath(settings.model_dir)} yet; `ai-engine train` makes one")
+        return
+    print_table(
+        ("model", "version", "active", "type", "mean error", "skill", "saved"),
+        (_row(entry) for entry in entries),
+        right=("mean error", "skill"),
+    )
+    if len(entries) < total:
+        print(f"… and {total - len(entries)} more")
+
+
+def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:
+    """Return what the list tells of an entry of `Registry.describe`."""
+    trained = _trained(entry)
+    saved = str(entry_shape(entry)["created_at"] or "–")[:16].replace("T", " ")
+    return (
+        entry["name"],
+        entry["version"],
+        "●" if entry["is_active"] else "",
+        entry["model_type"],
+        trained.get("mae"),
+        trained.get("skill"),
+        saved,
+    )
+
+
+def _trained(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a training measured of an entry; anybody may have written anything there."""
+    metadata = entry.get("metadata")
+    told = metadata.get("performance_metrics") if isinstance(metadata, Mapping) else None
+    return told if isinstance(told, Mapping) else {}
+
+
+@app.command()
+@with_settings(*STORAGE)
+def show(
+    settings: Settings,
+    name: Name,
+    version: Annotated[
+        str | None, typer.Argument(help="Default: the active one.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a version: what it is, what was measured of it, and how it was trained."""
+    with open_registry(settings) as registry:
+        found = required(registry, name, version)
+        entry = next(one for one in registry.describe(name)[0] if one["version"] == found.version)
+        performances = registry.performances(name, found.version)
+        runs = registry.runs(name, found.version)
+    if as_json:
+        print_json(
+            entry_shape(entry)
+            | {
+                "history": [performance_shape(one) for one in performances],
+                "training_history": [run_shape(one) for one in runs],
+            }
+        )
+        return
+    told = entry_shape(entry)
+    hidden = ("metadata", "metric_count", "avg_accuracy", "last_metric_update", "pinned")
+    print_facts({key: value for key, value in told.items() if key not in hidden})
+    if performances:
+        print()
+        columns = ("mae", "mse", "r2", "accuracy_score", "confidence_score", "training_samples")
+        print_table(
+            ("measured", *columns),
+            (
+                (shape["last_updated"], *(shape[column] for column in columns))
+                for shape in map(performance_shape, performances)
+                if shape is not None
+            ),
+            right=columns,
+        )
+    if runs:
+        print()
+        print_table(
+            ("trained", "rows", "score", "hyperparameters"),
+            (
+                (run["completed"], run["dataset_size"], run["validation_score"], run["hyperparameters"])
+                for run in map(run_shape, runs)
+            ),
+            right=("rows", "score"),
+        )
+
+
+@app.command()
+@with_settings(*STORAGE)
+def compare(
+    settings: Settings,
+    name: Name,
+    versions: Annotated[list[str], typer.Argument(help="Two or more versions.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Put the metrics of versions side by side, with their differences to the first one."""
+    wanted = list(dict.fromkeys(versions))
+    if len(wanted) < 2:
+        raise typer.BadParameter("give two different versions or more")
+    with open_registry(settings) as registry:
+        required(registry, name, wanted[0])
+        metrics = side_by_side(metrics_of(registry, name, wanted))
+    if as_json:
+        print_json({"model_name": name, "versions": wanted, "compared_with": wanted[0], "metrics": metrics})
+        return
+    rows = []
+    for metric, one in metrics.items():
+        cells = [printable(one["values"][wanted[0]])]
+        for version in wanted[1:]:
+            difference = one["differences"][version]
+            told = "" if difference is None else f" ({difference:+.3g})"
+            cells.append(f"{printable(one['values'][version])}{told}")
+        if any(value is not None for value in one["values"].values()):
+            rows.append((metric, *cells, one["best"] or ""))
+    print_table(("metric", *wanted, "best"), rows, right=wanted)
+
+
+@app.command()
+@with_settings(*STORAGE)
+def activate(settings: Settings, name: Name, version: Version, as_json: AsJson = False) -> None:
+    """Make a version the active one."""
+    with open_registry(settings) as registry:
+        _print_moved(name, registry.activate(name, version), as_json)
+
+
+@app.command()
+@with_settings(*STORAGE)
+def rollback(settings: Settings, name: Name, as_json: AsJson = False) -> None:
+    """Make the version active again that was active before."""
+    with open_registry(settings) as registry:
+        _print_moved(name, registry.roll_back(name), as_json)
+
+
+def _print_moved(name: str, moved: Mapping[str, str | None], as_json: bool) -> None:
+    if as_json:
+        print_json({"model_name": name, **moved})
+    else:
+        before = moved["previous_version"]
+        print(f"{name}: {moved['version']} is active; before, {before or 'none'} was")
+
+
+@app.command()
+@with_settings(*STORAGE)
+def delete(settings: Settings, name: Name, version: Version, as_json: AsJson = False) -> None:
+    """Forget a version and free its bytes; never the active one."""
+    with open_registry(settings) as registry:
+        freed = registry.delete(name, version)
+    if as_json:
+        print_json({"model_name": name, "version": version, "freed_bytes": freed})
+    else:
+        print(f"{name}: {version} is deleted")
+
+
+@app.command()
+@with_settings(*STORAGE)
+def cleanup(
+    settings: Settings,
+    keep: Annotated[int, typer.Option(min=1, help="Of each model; the active one stays besides.")] = 5,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be removed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Keep the highest versions of each model and the active one; forget the others and free their bytes."""
+    with open_registry(settings) as registry:
+        planned = registry.clean_up(keep, dry_run=True)
+        if planned["removed"] and not dry_run:
+            _agree(planned["removed"], yes)
+            planned = registry.clean_up(keep)
+    if as_json:
+        print_json({**planned, "dry_run": dry_run})
+        return
+    if planned["removed"]:
+        print_table(("model", "version"), ([one["name"], one["version"]] for one in planned["removed"]))
+    count = len(planned["removed"])
+    told = "would be removed" if dry_run else f"removed, {planned['freed_bytes']} bytes freed"
+    print(f"{count} version{'' if count == 1 else 's'} {told}")
+
+
+def _agree(removed: list[dict[str, str]], yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InvalidInputError("--yes", f"is missing: {len(removed)} versions would be removed for good")
+    names = ", ".join(f"{one['name']}@{one['version']}" for one in removed[:5])
+    more = f" and {len(removed) - 5} more" if len(removed) > 5 else ""
+    typer.confirm(f"Remove {names}{more} for good?", abort=True, err=True)
+
+
+@app.command()
+@with_settings(*STORAGE)
+def export(
+    settings: Settings,
+    name: Name,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.", show_default=False)],
+    version: Annotated[
+        str | None, typer.Argument(help="Default: the active one.", show_default=False)
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a version as a plain pickle, which needs nothing of this software to be read."""
+    with open_registry(settings) as registry:
+        found = required(registry, name, version)
+        data = registry.export(name, found.version)
+    _write(output, data, force)
+    if as_json:
+        print_json({"model_name": name, "version": found.version, "output": str(output), "bytes": len(data)})
+    else:
+        print(f"{found.label}: {len(data)} bytes in {output}")
+
+
+def _write(output: Path, data: bytes, force: bool) -> None:
+    """Write a file whole or not at all."""
+    if output.exists() and not force:
+        raise InvalidInputError("--output", f"{output} exists; give another, or --force to replace it")
+    part = output.with_name(f"{output.name}.part{os.getpid()}")
+    try:
+        part.write_bytes(data)
+        part.replace(output)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InvalidInputError("--output", f"{output} cannot be written: {error.strerror}") from error

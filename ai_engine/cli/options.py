@@ -1,0 +1,54 @@
+"""Options that many commands have, and the settings that they stand for."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Annotated, Any, Final
+
+import typer
+
+from ai_engine.settings import ABOUT, Settings, from_environment, variable
+
+STORAGE: Final = ("model_dir", "database_url", "artifact_url", "journal_dir")
+TRAINING: Final = ("cluster_url", "training_timeout")
+SERVING: Final = ("host", "port", "max_body_bytes")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+Name = Annotated[str, typer.Argument(help="The model's name.", show_default=False)]
+Version = Annotated[str, typer.Argument(help="The version.", show_default=False)]
+
+
+def with_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command an option for each of these settings, and the settings as its `settings`."""
+    kinds = {setting.name: type(setting.default) for setting in fields(Settings)}
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def run(**given: Any) -> Any:
+            chosen = {name: given.pop(name) for name in names}
+            return command(settings=from_environment(**chosen), **given)
+
+        own = inspect.signature(command, eval_str=True)
+        options = [_option(name, kinds[name]) for name in names]
+        kept = [parameter for parameter in own.parameters.values() if parameter.name != "settings"]
+        run.__signature__ = own.replace(parameters=[*kept, *options])  # type: ignore[attr-defined]  # typer asks for it
+        run.__annotations__ = {}
+        return run
+
+    return decorate
+
+
+def _option(name: str, kind: type) -> inspect.Parameter:
+    numeric = kind in (int, float)
+    given = typer.Option(
+        f"--{name.replace('_', '-')}",
+        help=f"{ABOUT[name]} [{variable(name)}]",
+        show_default=False,
+        metavar="NUMBER" if numeric else "TEXT",
+        min=0 if numeric else None,
+    )
+    annotation = Annotated[(kind if numeric else str) | None, given]  # type: ignore[valid-type]  # chosen at run time
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

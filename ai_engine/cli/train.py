@@ -1,0 +1,168 @@
+"""`train` and `predict`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Annotated, Any, Final
+
+import typer
+
+from ai_engine.cli.models import required
+from ai_engine.cli.options import STORAGE, TRAINING, AsJson, Name, with_settings
+from ai_engine.cli.output import print_facts, print_json, print_table
+from ai_engine.cli.rows import read_rows
+from ai_engine.domain.errors import InvalidInputError
+from ai_engine.settings import Settings
+from ai_engine.training.progress import Progress
+from ai_engine.training.request import DEFAULT_NAMES, TrainingRequest
+
+Data = Annotated[
+    str, typer.Option(help="A .csv, .json or .jsonl file, or - for standard input.", show_default=False)
+]
+# Storage that took the version but may lose it is not a success that a script may rely on.
+NOT_PERSISTED: Final = 5
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(train)
+    app.command()(predict)
+
+
+@with_settings(*STORAGE, *TRAINING)
+def train(
+    settings: Settings,
+    model_type: Annotated[str, typer.Option(help=f"One of {', '.join(DEFAULT_NAMES)}.", show_default=False)],
+    data: Data,
+    name: Annotated[
+        str | None, typer.Option(help="Default: by the type; regression and classification need one.")
+    ] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(help="Column to predict; may be given again.", show_default=False)
+    ] = None,
+    validation_split: Annotated[float, typer.Option(help="Share of the rows to measure on.")] = 0.2,
+    horizon: Annotated[
+        int | None, typer.Option(help="Steps that a forecast reaches.", show_default=False)
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A hyperparameter; may be given again."),
+    ] = None,
+    no_activate: Annotated[bool, typer.Option("--no-activate", help="Keep the active version.")] = False,
+    if_better: Annotated[
+        bool, typer.Option("--if-better", help="Activate only if its error is smaller than the active one's.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model on rows, measure it on rows that the fit never saw, and save it as a new version."""
+    if no_activate and if_better:
+        raise typer.BadParameter("give --no-activate or --if-better, not both")
+    hyperparameters = _assignments(set_ or [])
+    if horizon is not None:
+        hyperparameters["horizon"] = horizon
+    request = TrainingRequest.from_mapping(
+        {
+            "model_type": model_type,
+            "training_data": read_rows(data),
+            "name": name,
+            "target_columns": target or None,
+            "validation_split": validation_split,
+            "hyperparameters": hyperparameters,
+            "activate": "if_better" if if_better else not no_activate,
+        }
+    )
+    from ai_engine.training.child import train_in_child
+
+    with _progress() as progress:
+        answer = train_in_child(asdict(settings), request.to_mapping(), progress, settings.training_timeout)
+    if as_json:
+        print_json(answer)
+    else:
+        _print_trained(answer)
+    if not answer["persisted"]:
+        raise typer.Exit(NOT_PERSISTED)
+
+
+def _assignments(given: list[str]) -> dict[str, Any]:
+    """Return ``NAME=VALUE`` texts as JSON values; a value that is not JSON is text."""
+    found: dict[str, Any] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise InvalidInputError("--set", f"{text!r} is not of the form NAME=VALUE")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """Show how far a training is where somebody looks."""
+    if not sys.stderr.isatty():
+        yield _ignore
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TextColumn("{task.description}"))
+    with Bars(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bars:
+        bar = bars.add_task("starting", total=1.0)
+        yield lambda fraction, message: bars.update(bar, completed=fraction, description=message)
+
+
+def _ignore(fraction: float, message: str) -> None:  # the shape of Progress
+    """Nobody looks."""
+
+
+def _print_trained(answer: dict[str, Any]) -> None:
+    """Print the answer to a training (JSON values)."""
+    metrics = answer["performance_metrics"]
+    print_facts(
+        {
+            "model": answer["model_name"],
+            "version": f"{answer['model_version']}{' (active)' if answer['active'] else ' (not active)'}",
+            "fitted": answer.get("algorithms"),
+            "rows to fit": metrics.get("training_samples"),
+            "rows to measure": metrics.get("validation_samples"),
+            "mean error": metrics.get("mae"),
+            "naive guess": metrics.get("baseline_mae"),
+            "skill": metrics.get("skill"),
+            "R²": metrics.get("r2"),
+            "accuracy": metrics.get("accuracy_score"),
+            "in interval": metrics.get("confidence_score"),
+            "seconds": answer["training_time"],
+            "active because": answer.get("activation_reason"),
+        }
+    )
+
+
+@with_settings(*STORAGE)
+def predict(
+    settings: Settings,
+    name: Name,
+    data: Data,
+    version: Annotated[str | None, typer.Option(help="Default: the active one.", show_default=False)] = None,
+    horizon: Annotated[int | None, typer.Option(help="Steps ahead, for forecasts.", min=1)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Predict from rows with a stored version."""
+    from ai_engine.training.prediction import predict as predictions
+    from ai_engine.wiring import open_registry
+
+    rows = read_rows(data)
+    with open_registry(settings) as registry:
+        found = required(registry, name, version)
+        predicted = predictions(registry.load(name, found.version), rows, horizon)
+    if as_json:
+        print_json({"model_name": name, "version": found.version, "predictions": predicted})
+        return
+    columns = list(dict.fromkeys(c for row in predicted for c, cell in row.items() if cell is not None))
+    numbers = [c for c in columns if any(isinstance(row.get(c), (int, float)) for row in predicted)]
+    print_table(columns, ([row.get(column) for column in columns] for row in predicted), numbers)

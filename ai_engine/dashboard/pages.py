@@ -1,0 +1,85 @@
+"""`/`: the models, their active versions and their key numbers, on one page without a script."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Annotated, Any, Final
+
+from anyio import to_thread
+from fastapi import APIRouter, Query, Request
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, Response
+
+from ai_engine.dashboard.summary import overview
+from ai_engine.registry.registry import Registry
+from ai_engine.version import __version__
+
+_PAGES = Environment(
+    loader=PackageLoader("ai_engine.dashboard"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_STATIC: Final = {"style.css": "text/css", "favicon.svg": "image/svg+xml"}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the page is made of.
+
+    Attributes
+    ----------
+    model_dir : str
+        Where the registry keeps its models.
+    health : callable
+        Returns what `Registry.health` says (JSON values).
+    """
+
+    registry: Registry
+    model_dir: str
+    health: Callable[[], Awaitable[dict[str, Any]]]
+
+
+def router(shown: Callable[[Request], Shown]) -> APIRouter:
+    """Return the routes of the dashboard over what `shown` finds for a request."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/", name="dashboard")
+    async def dashboard(
+        request: Request, after: Annotated[str | None, Query(max_length=1000)] = None
+    ) -> HTMLResponse:
+        page = shown(request)
+        health = await page.health()
+        seen = await to_thread.run_sync(overview, page.registry, after)
+        return HTMLResponse(
+            _PAGES.get_template("models.html").render(
+                seen=seen,
+                health=health,
+                version=__version__,
+                address=str(request.base_url).rstrip("/"),
+                model_dir=shlex.quote(os.path.abspath(page.model_dir)),
+            )
+        )
+
+    @routes.get("/static/{file}", name="static")
+    async def static(file: str) -> Response:
+        if file not in _STATIC:
+            raise HTTPException(404)
+        return _static(file)
+
+    @routes.get("/favicon.ico", name="favicon")
+    async def favicon() -> Response:
+        return _static("favicon.svg")
+
+    return routes
+
+
+def _static(file: str) -> Response:
+    data = (files("ai_engine.dashboard") / "static" / file).read_bytes()
+    return Response(data, media_type=_STATIC[file], headers={"Cache-Control": "no-cache"})

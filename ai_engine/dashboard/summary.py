@@ -1,0 +1,162 @@
+"""What the page tells of each model, ready to be written down."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ai_engine.dashboard.charts import Sparkline, sparkline
+from ai_engine.domain.clock import from_text
+from ai_engine.domain.performance import NUMBERS
+from ai_engine.registry.registry import Registry
+
+# A page is read by a person: more would be scrolled past, and would take longer than a blink to gather.
+MODELS_A_PAGE: Final = 48
+# Of these the trend is drawn.
+_NEWEST: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A measured number: what it is called, how it is written, what it means, and whether it is bad."""
+
+    label: str
+    text: str
+    meaning: str
+    bad: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model.
+
+    Attributes
+    ----------
+    active : str or None
+        Its active version.
+    trained : str or None
+        When the newest version was saved; ISO 8601.
+    """
+
+    name: str
+    kind: str
+    active: str | None
+    newest: str | None
+    versions: int
+    algorithms: str
+    saved: str | None
+    saved_iso: str | None
+    numbers: list[Number]
+    trend: Sparkline | None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """A page of models; `following` is the name behind which the next page starts, if there is one."""
+
+    models: list[Model]
+    total_models: int
+    total_versions: int
+    following: str | None
+    paged: bool
+
+
+def overview(registry: Registry, after: str | None = None) -> Overview:
+    """Return the models behind a name, and how many there are in all. Blocks."""
+    names = registry.names()
+    start = 0 if after is None else bisect_right(names, after)
+    shown = names[start : start + MODELS_A_PAGE]
+    more = start + MODELS_A_PAGE < len(names)
+    actives = registry.actives()
+    _, total_versions, _ = registry.describe(limit=1)
+    return Overview(
+        models=[_model(registry, name, actives.get(name)) for name in shown],
+        total_models=len(names),
+        total_versions=max(total_versions, len(names)),
+        following=shown[-1] if more and shown else None,
+        paged=start > 0,
+    )
+
+
+def _model(registry: Registry, name: str, active: str | None) -> Model:
+    entries, total, _ = registry.describe(name, _NEWEST)
+    newest = entries[0] if entries else {}
+    shown = next((entry for entry in entries if entry["version"] == active), newest)
+    version = active or shown.get("version")
+    saved = from_text(newest.get("created_at"))
+    return Model(
+        name=name,
+        kind=_spelled(newest.get("model_type")),
+        active=active,
+        newest=newest.get("version"),
+        versions=max(total, len(registry.versions(name)) if not entries else 0),
+        algorithms=", ".join(_spelled(one) for one in shown.get("algorithms", [])),
+        saved=f"{saved:%Y-%m-%d %H:%M} UTC" if saved else None,
+        saved_iso=saved.isoformat() if saved else None,
+        numbers=_numbers(_measures(registry, name, version, shown)),
+        trend=_trend(entries, active),
+    )
+
+
+def _spelled(word: object) -> str:
+    return str(word).replace("_", " ") if word else ""
+
+
+def _measures(
+    registry: Registry, name: str, version: str | None, entry: Mapping[str, Any]
+) -> dict[str, float]:
+    """Return every number that is known of a version; `entry` is one of `Registry.describe`."""
+    found = _trained(entry)
+    if version is not None and (entry.get("metric_count", 1) or not found):
+        newest = registry.latest_performance(name, version)
+        found |= {
+            number: float(value) for number in NUMBERS if (value := getattr(newest, number, None)) is not None
+        }
+    return found
+
+
+def _trained(entry: Mapping[str, Any]) -> dict[str, float]:
+    """Return what a training wrote into the metadata of an entry; anybody may have written anything."""
+    metadata = entry.get("metadata")
+    told = metadata.get("performance_metrics") if isinstance(metadata, Mapping) else None
+    if not isinstance(told, Mapping):
+        return {}
+    return {
+        str(name): float(value)
+        for name, value in told.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    }
+
+
+def _numbers(measured: Mapping[str, float]) -> list[Number]:
+    found = []
+    if (skill := measured.get("skill")) is not None:
+        found.append(
+            Number(
+                "against the baseline",
+                f"{abs(skill):.0%} {'better' if skill >= 0 else 'worse'}".replace("%", " %"),
+                "The mean error beside that of a naive guess, on rows never seen in training",
+                bad=skill < 0,
+            )
+        )
+    for name, label, meaning in (
+        ("mae", "mean error", "Mean absolute error, in the unit of the target"),
+        ("r2", "R²", "Share of the variance that is explained; 1 is perfect"),
+    ):
+        if name in measured:
+            found.append(Number(label, f"{measured[name]:.3g}", meaning))
+    for name, label, meaning in (
+        ("accuracy_score", "accuracy", "Share of correct rows; for numbers, share within 10 % of the range"),
+        ("confidence_score", "inside the 90 % interval", "Share of held-out values inside their interval"),
+    ):
+        if name in measured:
+            found.append(Number(label, f"{measured[name]:.0%}".replace("%", " %"), meaning))
+    return found[:4]
+
+
+def _trend(entries: Sequence[Mapping[str, Any]], active: str | None) -> Sparkline | None:
+    """Return the mean error of the newest versions (entries of `Registry.describe`) as a line."""
+    errors = [(entry["version"], _trained(entry).get("mae")) for entry in reversed(entries)]
+    return sparkline([(version, error) for version, error in errors if error is not None], active)

@@ -1,0 +1,239 @@
+"""Training and predicting over HTTP, in a real child process."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from ai_engine.domain import errors
+from ai_engine.training import child
+from tests.api.serving import Served, serving, telemetry, train_body
+from tests.api.test_strangers import problem
+
+
+def test_rows_become_a_version_that_predicts(server: Served) -> None:
+    answer = server.post("/train", train_body())
+    assert answer.status_code == 200, answer.text
+    trained = answer.json()
+    assert (trained["model_name"], trained["model_version"]) == ("resource_predictor", "1.0.0")
+    assert (trained["training_status"], trained["persisted"], trained["active"]) == ("completed", True, True)
+    assert trained["timestamp"].endswith("Z")
+    metrics = trained["performance_metrics"]
+    assert metrics["mae"] < metrics["baseline_mae"]
+
+    told = server.get("/models/performance/resource_predictor").json()
+    assert told["performance"]["mae"] == metrics["mae"]
+    (version,) = server.get("/models/resource_predictor/versions").json()["versions"]
+    assert version["training_history"][0]["dataset_size"] == 240
+
+    answer = server.post("/models/resource_predictor/predict", {"data": telemetry()[-50:], "horizon": 3})
+    assert answer.status_code == 200, answer.text
+    predicted = answer.json()
+    assert predicted["version"] == "1.0.0"
+    assert [one["step"] for one in predicted["predictions"]] == [1, 2, 3]
+    assert all(one["cpu_lower"] <= one["cpu"] <= one["cpu_upper"] for one in predicted["predictions"])
+
+
+def test_the_other_path_trains_too(server: Served) -> None:
+    answer = server.post("/train/model", train_body(name="a b+c.d", activate=False))
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["active"] is False
+    problem(server.post("/models/a b+c.d/predict", {"data": telemetry(50)}), 404)
+    named = {"data": telemetry(50), "version": "1.0.0"}
+    assert server.post("/models/a b+c.d/predict", named).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ({"model_type": "magic"}, "model_type"),
+        ({"training_data": []}, "training_data"),
+        ({"training_data": {"cpu": 1}}, "training_data"),
+        ({"training_data": [1]}, "training_data[0]"),
+        ({"target_columns": ["nothing"]}, "target_columns"),
+        ({"validation_split": 1.5}, "validation_split"),
+        ({"hyperparameters": {"trees": 1}}, "hyperparameters.trees"),
+        ({"hyperparameters": []}, "hyperparameters"),
+        ({"activate": "maybe"}, "activate"),
+        ({"name": "../x"}, "name"),
+        ({"name": "info"}, "name"),
+        ({"rows": 1}, "rows"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_by_field(server: Served, more: dict[str, Any], field: str) -> None:
+    told = problem(server.post("/train", train_body(**more)), 422)
+    assert str(told["detail"]).startswith(field)
+    assert [one["field"].startswith(field) for one in told["errors"]] == [True]
+    assert server.get("/models/info").json()["total_models"] == 0
+
+
+@pytest.mark.parametrize("kind", ["workload_prediction", "migration_prediction"])
+def test_planned_kinds_are_refused_as_planned(server: Served, kind: str) -> None:
+    told = problem(server.post("/train", train_body(model_type=kind)), 422)
+    assert "yet" in str(told["detail"])
+
+
+def test_jobs_are_refused_as_planned(server: Served) -> None:
+    told = problem(server.post("/train?wait=false", train_body()), 422)
+    assert "yet" in str(told["detail"])
+    problem(server.post("/train?wait=perhaps", train_body()), 422)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": []},
+        {"data": "x"},
+        {"data": [1]},
+        {"data": [{}]},
+        {"data": [{"cpu": "x"}]},
+        {"data": [{"other": 1}]},
+        {"data": [{"timestamp": 1.7e12, "cpu": 1, "mem": 1}]},
+        {"data": telemetry(30), "horizon": 0},
+        {"data": telemetry(30), "horizon": -1},
+        {"data": telemetry(30), "horizon": 13},
+        {"data": telemetry(30), "horizon": 10**12},
+        {"data": telemetry(30), "horizon": "3"},
+        {"data": telemetry(30), "horizon": True},
+        {"data": telemetry(30), "more": 1},
+        {"rows": telemetry(30)},
+    ],
+    ids=lambda body: str(body)[-60:],
+)
+def test_what_cannot_be_predicted_from_is_refused(trained: Served, body: dict[str, Any]) -> None:
+    told = problem(trained.post("/models/resource_predictor/predict", body), 422)
+    assert told["errors"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with serving(tmp_path_factory.mktemp("models")) as server:
+        assert server.post("/train", train_body()).status_code == 200
+        yield server
+
+
+def test_what_was_never_a_model_says_so(trained: Served) -> None:
+    trained.registry.save("number", 7)
+    told = problem(trained.post("/models/number/predict", {"data": [{"cpu": 1}]}), 422)
+    assert "int" in str(told["detail"])
+    problem(trained.post("/models/nothing/predict", {"data": [{"cpu": 1}]}), 404)
+    problem(trained.post("/models/number/predict", {"data": [{"cpu": 1}], "version": "9"}), 404)
+
+
+def test_damaged_bytes_are_told_and_hurt_nothing_else(trained: Served) -> None:
+    trained.registry.save("large", bytes(400_000))
+    (stored,) = (
+        path
+        for path in Path(trained.get("/health").json()["persistence"]["database"]).parent.rglob("*")
+        if path.is_file() and path.stat().st_size > 390_000 and "artifacts" in str(path)
+    )
+    stored.chmod(0o600)
+    stored.write_bytes(b"damage" + stored.read_bytes()[6:])
+    told = problem(trained.post("/models/large/predict", {"data": [{"cpu": 1}]}), 503)
+    assert told["type"] == "urn:ai-engine:problem:artifact-corrupted"
+    predicted = trained.post("/models/resource_predictor/predict", {"data": telemetry(30)})
+    assert predicted.status_code == 200
+
+
+class Held:
+    """A stand-in for the child's program that begins and never ends."""
+
+    COMMAND = ("sh", "-c", 'echo \'{"event":"progress","fraction":0.1,"message":""}\'; cat >/dev/null')
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "COMMAND", (*Held.COMMAND, "ai_engine.training.worker"))
+
+
+def children() -> list[psutil.Process]:
+    return psutil.Process().children()
+
+
+def wait_for_child() -> psutil.Process:
+    ticking = threading.Event()
+    for _ in range(600):
+        if found := children():
+            return found[0]
+        ticking.wait(0.05)
+    raise AssertionError("no training began")
+
+
+@pytest.mark.usefixtures("held")
+def test_a_training_that_dies_takes_no_server_down(server: Served) -> None:
+    answers: list[Any] = []
+    request = threading.Thread(target=lambda: answers.append(server.post("/train", train_body())))
+    request.start()
+    training = wait_for_child()
+    # While it trains, everything else answers.
+    assert server.get("/health").json()["status"] == "healthy"
+    assert "ai_engine_trainings_running 1.0" in server.get("/metrics").text
+    training.kill()
+    request.join()
+    told = problem(answers[0], 500)
+    assert "the training failed" in str(told["detail"])
+    assert "SIGKILL" in str(told["detail"])
+    assert server.get("/models/info").json()["total_models"] == 0
+    assert "ai_engine_trainings_failed_total 1.0" in server.get("/metrics").text
+
+
+@pytest.mark.usefixtures("held")
+def test_a_training_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    with serving(tmp_path, training_timeout=0.5) as server:
+        told = problem(server.post("/train", train_body()), 500)
+        assert "longer than 0.5 seconds" in str(told["detail"])
+        assert not children()
+
+
+@pytest.mark.usefixtures("held")
+def test_trainings_wait_for_a_core_and_only_so_many_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    monkeypatch.setattr("ai_engine.api.trainings.WAITING", 2)
+    with serving(tmp_path) as server:
+        answers: list[Any] = []
+
+        def ask() -> None:
+            answers.append(server.post("/train", train_body()))
+
+        requests = [threading.Thread(target=ask) for _ in range(4)]
+        for request in requests:
+            request.start()
+        wait_for_child()
+        ticking = threading.Event()
+        while not answers:
+            ticking.wait(0.05)
+        assert len(children()) == 1
+        told = problem(answers[0], 503)
+        assert told["type"] == "urn:ai-engine:problem:too-many-trainings"
+        while any(request.is_alive() for request in requests):
+            for training in children():
+                training.kill()
+            ticking.wait(0.05)
+        assert sorted(answer.status_code for answer in answers) == [500, 500, 500, 503]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (errors.StorageFullError("/models", OSError("no space left")), 503),
+        (errors.VersionExistsError("cpu", "1.0.0"), 409),
+        (errors.MissingDependencyError("numpy", "train"), 503),
+        (errors.TrainingFailedError("its process was killed"), 500),
+        (errors.OutcomeUnknownError("cpu#1", OSError("I/O error")), 503),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_the_child_says_is_what_the_caller_reads(
+    server: Served, monkeypatch: pytest.MonkeyPatch, error: errors.AIEngineError, status: int
+) -> None:
+    def fail(*given: object) -> None:
+        raise error
+
+    monkeypatch.setattr("ai_engine.api.trainings.train_in_child", fail)
+    assert problem(server.post("/train", train_body()), status)["detail"] == str(error)

@@ -1,0 +1,90 @@
+"""What is built is what works: the wheel alone, without the checkout."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    source, built = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("built")
+    for name in ("pyproject.toml", "README.md"):
+        if (ROOT / name).exists():
+            shutil.copy(ROOT / name, source)
+    shutil.copytree(ROOT / "ai_engine", source / "ai_engine", ignore=shutil.ignore_patterns("__pycache__"))
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--no-deps"]
+    subprocess.run(
+        [*pip, "--no-build-isolation", "--no-index", "--wheel-dir", str(built), str(source)], check=True
+    )
+    (found,) = built.iterdir()
+    return found
+
+
+def test_everything_that_is_needed_at_run_time_is_in_it(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        inside = set(archive.namelist())
+    there = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "ai_engine").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert there <= inside
+
+
+def test_the_wheel_serves_its_page_without_the_checkout(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    program = """
+import ai_engine, asyncio, httpx, sys
+from ai_engine.app import app
+async def ask():
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            for path in ("/", "/docs", "/static/style.css", "/health"):
+                (await client.get(path)).raise_for_status()
+asyncio.run(ask())
+print(ai_engine.__file__)
+"""
+    environment = os.environ | {
+        "PYTHONPATH": str(tmp_path / "site"),
+        "AI_ENGINE_MODEL_DIR": str(tmp_path / "models"),
+    }
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip().startswith(str(tmp_path / "site"))
+
+
+def test_the_lock_names_no_host_and_every_digest() -> None:
+    text = (ROOT / "requirements" / "all.txt").read_text()
+    assert not re.search(r"https?://|--index|--find-links|file:", text)
+    names = re.findall(r"^([A-Za-z0-9_.-]+)==", text, re.MULTILINE)
+    assert len(names) > 30
+    assert len(re.findall(r"^[A-Za-z0-9_.-]+==[^\n]*\\\n +--hash=sha256:", text, re.MULTILINE)) == len(names)
+
+
+def test_what_is_asked_for_is_locked() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = [
+        *project["project"]["dependencies"],
+        *project["project"]["optional-dependencies"]["train"],
+        *project["dependency-groups"]["dev"],
+    ]
+    locked = set(
+        re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements" / "all.txt").read_text(), re.MULTILINE)
+    )
+    assert {re.split(r"[^A-Za-z0-9_.-]", one)[0].lower() for one in wanted} <= locked
