@@ -18,7 +18,7 @@ ORDER = [
     {"version", "domain", "settings"},
     {"catalogue", "artifacts", "formats"},
     {"registry"},
-    {"wiring", "backup", "models"},
+    {"wiring", "backup", "recovery", "models"},
     {"training", "monitoring"},
     {"api", "dashboard", "cli"},
     {"app"},
@@ -28,6 +28,7 @@ ALLOWED = {
     ("settings", "domain"),  # a bad setting is an error of ours
     ("models", "wiring"),  # the facade is wired like every other entry point
     ("backup", "wiring"),  # a backup builds stores of its own
+    ("recovery", "wiring"),  # and so does a recovery
     ("training", "wiring"),  # the child process opens a registry for itself
     ("testing", "*"),  # for authors of backends; nothing imports it
 }
@@ -41,6 +42,7 @@ THIRD_PARTY = {
     "wiring": set(),
     "models": set(),
     "backup": set(),
+    "recovery": set(),
     "training": {"numpy", "sklearn", "scipy", "joblib", "threadpoolctl"},
     "api": {"fastapi", "starlette", "pydantic", "prometheus_client", "jinja2", "anyio", "psutil"},
     "dashboard": {"fastapi", "starlette", "jinja2", "anyio"},

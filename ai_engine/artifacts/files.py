@@ -41,6 +41,14 @@ def sync_directory(path: str) -> None:
         os.close(descriptor)
 
 
+def sync_directories(*paths: str) -> None:
+    """Make the names in directories durable; one that does not exist has none."""
+    for path in paths:
+        if os.path.isdir(path):
+            with storage_errors(path):
+                sync_directory(path)
+
+
 def make_directory(path: str, mode: int = 0o777) -> None:
     """Make a directory and its parents, each with a durable name; one that exists is left as it is."""
     if os.path.isdir(path):

@@ -16,7 +16,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 
-from ai_engine.artifacts.files import allocated, make_directory, storage_errors, sync_directory, write_all
+from ai_engine.artifacts.files import (
+    allocated,
+    make_directory,
+    storage_errors,
+    sync_directories,
+    sync_directory,
+    write_all,
+)
 from ai_engine.artifacts.protocol import Opened, Stored
 from ai_engine.artifacts.sandbox import Entry, Sandbox
 from ai_engine.domain.digests import named
@@ -83,6 +90,9 @@ class LocalStore:
         except FileNotFoundError:
             return 0
         return allocated(found)
+
+    def sync(self) -> None:
+        sync_directories(self.location)
 
     def list(self) -> Iterator[Digest]:
         with suppress(FileNotFoundError), os.scandir(self.location) as entries:

@@ -76,6 +76,9 @@ class ArtifactStore(Protocol):
     def delete(self, digest: Digest) -> int:
         """Remove an artifact; return the bytes that the disk got back, 0 where there was none."""
 
+    def sync(self) -> None:
+        """Make what was deleted stay deleted after a power cut."""
+
     def list(self) -> Iterator[Digest]:
         """Yield the digest of every artifact."""
 
@@ -139,6 +142,9 @@ class Shelf(Protocol):
 
     def mend(self, path: str, data: bytes | None, source: str | None = None) -> None:
         """Write the file of a version again: its data, or another name for `source`."""
+
+    def sync(self) -> None:
+        """Make what was removed stay removed after a power cut."""
 
     def footprint(self, paths: Iterable[str]) -> int:
         """Return the bytes that the disk would get back if these files were removed together."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 from ai_engine.artifacts.directory import ModelDirectory
-from ai_engine.artifacts.files import allocated, make_directory, storage_errors, write_all
+from ai_engine.artifacts.files import allocated, make_directory, storage_errors, sync_directories, write_all
 from ai_engine.artifacts.sandbox import Entry
 from ai_engine.domain.names import encode, file_name
 
@@ -121,6 +121,9 @@ class LocalShelf:
     def mend(self, path: str, data: bytes | None, source: str | None = None) -> None:
         with storage_errors(path), ExitStack() as entries:
             os.rename(self._copy(entries, data, source), path)
+
+    def sync(self) -> None:
+        sync_directories(self._directory.path, self._records)
 
     def footprint(self, paths: Iterable[str]) -> int:
         names: Counter[int] = Counter()

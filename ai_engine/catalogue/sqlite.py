@@ -451,7 +451,7 @@ class SqliteCatalogue:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA wal_autocheckpoint = 0")
             connection.execute("PRAGMA foreign_keys = ON")
-            # Debian turns it on: forgetting 100 KB would then write 100 KB of zeros, on a disk that may be full.
+            # Debian turns it on: forgetting 100 KB would write 100 KB of zeros, on a disk that may be full.
             connection.execute("PRAGMA secure_delete = OFF")
         except BaseException:
             connection.close()
@@ -545,11 +545,12 @@ def _schema(connection: sqlite3.Connection) -> int:
 
 def _relocator(connection: sqlite3.Connection) -> Callable[[str, str], None]:
     def relocate(old: str, new: str) -> None:
-        connection.execute(
-            "UPDATE model_registry SET model_path = :new || substr(model_path, length(:old) + 1) "
-            "WHERE substr(model_path, 1, length(:old) + 1) = :old || '/'",
-            {"old": old, "new": new},
-        )
+        for table, column in (("model_registry", "model_path"), ("engine_debris", "path")):
+            connection.execute(
+                f"UPDATE {table} SET {column} = :new || substr({column}, length(:old) + 1) "
+                f"WHERE substr({column}, 1, length(:old) + 1) = :old || '/'",
+                {"old": old, "new": new},
+            )
 
     return relocate
 

@@ -12,7 +12,7 @@ from typing import Annotated, Final
 
 import typer
 
-from ai_engine.cli import models, serve, train
+from ai_engine.cli import maintain, models, serve, train
 from ai_engine.domain import errors
 from ai_engine.domain.errors import AIEngineError
 from ai_engine.version import __version__
@@ -47,6 +47,7 @@ app = typer.Typer(
 serve.register(app)
 train.register(app)
 models.register(app)
+maintain.register(app)
 
 
 @app.callback()

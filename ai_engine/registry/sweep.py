@@ -35,6 +35,9 @@ class Sweeper:
                 debris = work.debris(_BATCH)
                 awaited = {str(entry.operation.get("digest")) for entry in waiting}
                 freed += sum(self._remove(work, item, awaited) for item in debris)
+                # Struck off the list only once the removal would survive a power cut.
+                self._stores.shelf.sync()
+                self._stores.artifacts.sync()
                 work.forget_debris(item.path for item in debris)
             if len(debris) < _BATCH:
                 return freed

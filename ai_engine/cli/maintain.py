@@ -1,0 +1,154 @@
+"""`doctor`, `backup` and `restore`: what an operator does at three in the morning."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+
+from ai_engine.cli.options import STORAGE, AsJson, with_settings
+from ai_engine.cli.output import print_json, print_table
+from ai_engine.domain.errors import InvalidInputError
+from ai_engine.registry.doctor import Finding, Severity
+from ai_engine.settings import Settings
+
+Progress = Callable[[int, int], None]
+
+
+def register(root: typer.Typer) -> None:
+    """Add the commands."""
+    root.command("doctor")(doctor)
+    root.command("backup")(backup)
+    root.command("restore")(restore)
+
+
+@with_settings(*STORAGE)
+def doctor(
+    settings: Settings,
+    repair: Annotated[bool, typer.Option("--repair", help="Put right what cannot lose anything.")] = False,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Make a lost or damaged database again from the files.")
+    ] = False,
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="Begin with an empty database instead; the files stay.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check that every version has its bytes and every byte its version.
+
+    Exit code 0: nothing is wrong, or all of it was put right; 1: something is.
+    """
+    from ai_engine.registry.doctor import Doctor
+    from ai_engine.wiring import build_stores
+
+    if rebuild and accept_loss:
+        raise InvalidInputError(
+            "--accept-loss", "goes without --rebuild: one restores what the other gives up"
+        )
+    restored, lost = _rebuilt(settings, accept_loss) if rebuild or accept_loss else ([], [])
+    stores = build_stores(settings)
+    try:
+        with _progress("checking") as progress:
+            findings = Doctor(stores).examine(repair=repair or rebuild, progress=progress)
+    finally:
+        stores.catalogue.close()
+    open_ones = [f for f in findings if not f.repaired and f.severity is not Severity.NOTE]
+    if as_json:
+        print_json(
+            {
+                "healthy": not open_ones and not lost,
+                "findings": [finding.as_dict() for finding in findings],
+                "restored": restored,
+                "lost": lost,
+            }
+        )
+    else:
+        _print_findings(findings, restored, lost)
+    if open_ones or lost:
+        raise typer.Exit(1)
+
+
+def _rebuilt(settings: Settings, accept_loss: bool) -> tuple[list[str], list[str]]:
+    """Put a new database in the place of a lost one; return what was restored and what could not be."""
+    from ai_engine.recovery import recover
+
+    done = recover(settings, from_files=not accept_loss)
+    return done.versions, done.lost
+
+
+def _print_findings(findings: list[Finding], restored: list[str], lost: list[str]) -> None:
+    for label in restored:
+        print(f"restored {label}")
+    for problem in lost:
+        print(f"not restored: {problem}")
+    if not findings:
+        print("healthy: every version has its bytes, and every byte its version")
+        return
+    print_table(
+        ("", "what", "where", "what is wrong"),
+        [("repaired" if f.repaired else f.severity, f.kind, f.subject, f.detail) for f in findings],
+    )
+
+
+@with_settings(*STORAGE)
+def backup(
+    settings: Settings,
+    target: Annotated[
+        str, typer.Argument(help="A directory that is empty or does not exist.", show_default=False)
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Copy everything into a directory, as it is at one moment, while others go on writing."""
+    from ai_engine.backup import back_up
+
+    with _progress("copying") as progress:
+        manifest = back_up(settings, target, progress)
+    told = {"directory": os.path.abspath(target), "versions": manifest.versions, "bytes": manifest.size}
+    _print(told, f"{manifest.versions} versions, {manifest.size:,} bytes, in {told['directory']}", as_json)
+
+
+@with_settings(*STORAGE)
+def restore(
+    settings: Settings,
+    source: Annotated[str, typer.Argument(help="The directory of a backup.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Put a backup into an empty model directory and check every byte of it."""
+    from ai_engine.backup import restore as restore_backup
+
+    with _progress("checking") as progress:
+        manifest, damage = restore_backup(source, settings, progress)
+    told = {
+        "directory": os.path.abspath(settings.model_dir),
+        "versions": manifest.versions,
+        "damage": [finding.as_dict() for finding in damage],
+    }
+    sentence = f"{manifest.versions} versions, all of them checked, in {told['directory']}"
+    _print(told, sentence if not damage else f"damaged: {', '.join(f.subject for f in damage)}", as_json)
+    if damage:
+        raise typer.Exit(1)
+
+
+def _print(told: dict[str, Any], sentence: str, as_json: bool) -> None:
+    if as_json:
+        print_json(told)
+    else:
+        print(sentence)
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Progress]:
+    """Show how far a long work is, where somebody looks."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

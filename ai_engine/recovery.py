@@ -1,0 +1,38 @@
+"""A new database in the place of one that is lost or damaged."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from ai_engine.domain.errors import CatalogueUnavailableError
+from ai_engine.registry.outage import Outage
+from ai_engine.registry.rebuild import Rebuilt, rebuild
+from ai_engine.settings import Settings
+from ai_engine.wiring import build_stores, database_path, model_directory
+
+
+def recover(settings: Settings, from_files: bool) -> Rebuilt:
+    """Put a new database into service where the old one cannot be used, and take in what waited for it.
+
+    A database that works is kept, and only what the files tell and it does not know is added. One that is
+    damaged has been set aside by then, and stays where it is.
+
+    Parameters
+    ----------
+    settings : Settings
+        Of the registry.
+    from_files : bool
+        Add every version that is recorded beside the artifacts; else begin with an empty database.
+    """
+    stores = build_stores(settings)
+    with suppress(CatalogueUnavailableError):
+        stores.catalogue.catalogue_id  # noqa: B018  # the property opens, and sets a damaged one aside
+    if not os.path.exists(database_path(settings)):
+        model_directory(settings).release()
+    try:
+        found = rebuild(stores) if from_files else Rebuilt([], [])
+        Outage(stores).replay()
+        return found
+    finally:
+        stores.catalogue.close()
