@@ -12,7 +12,7 @@ from ai_engine.api.service import Service
 from ai_engine.dashboard.pages import Shown, router
 from ai_engine.registry.registry import Registry
 from ai_engine.settings import Settings, from_environment
-from ai_engine.wiring import open_registry
+from ai_engine.wiring import open_registry, upkeep
 
 
 def build(registry: Registry, settings: Settings, hosts: Collection[str] = ()) -> FastAPI:
@@ -34,7 +34,7 @@ def _shown(request: Request) -> Shown:
 @contextmanager
 def _from_environment() -> Iterator[Opened]:
     settings = from_environment()
-    with open_registry(settings) as registry:
+    with open_registry(settings) as registry, upkeep(registry, settings):
         yield registry, settings
 
 

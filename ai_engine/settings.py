@@ -25,6 +25,9 @@ class Settings:
     port: int = 8000
     max_body_bytes: int = 64 * 1024 * 1024
     training_timeout: float = 3600.0
+    verify_rate: float = 8e6
+    cleanup_keep: int | None = None
+    cleanup_every: float = 86400.0
 
 
 ABOUT = {
@@ -37,6 +40,9 @@ ABOUT = {
     "port": "Port that `serve` listens on.",
     "max_body_bytes": "Largest request body, in bytes.",
     "training_timeout": "Seconds after which a training is ended.",
+    "verify_rate": "Bytes a second at which `serve` re-reads artifacts to find rot; 0: never.",
+    "cleanup_keep": "Versions of each model that `serve` keeps when it cleans up. Default: no clean-up.",
+    "cleanup_every": "Seconds between two clean-ups of `serve`.",
 }
 
 
@@ -63,14 +69,26 @@ def from_environment(environment: Mapping[str, str] = os.environ, **given: Any) 
         if given.get(setting.name) is not None:
             values[setting.name] = given[setting.name]
         elif text:
-            values[setting.name] = _parsed(variable(setting.name), text, type(setting.default))
+            values[setting.name] = _parsed(variable(setting.name), text, kind(setting.name))
     return Settings(**values)
 
 
-def _parsed(name: str, text: str, kind: type) -> Any:
-    if kind not in (int, float):
+def kind(name: str) -> type:
+    """Return the type of a setting's value.
+
+    >>> kind("port"), kind("cleanup_keep"), kind("model_dir")
+    (<class 'int'>, <class 'int'>, <class 'str'>)
+    """
+    if name == "cleanup_keep":
+        return int
+    default = getattr(Settings(), name)
+    return type(default) if isinstance(default, (int, float)) else str
+
+
+def _parsed(name: str, text: str, wanted: type) -> Any:
+    if wanted is str:
         return text
     try:
-        return kind(text)
+        return wanted(text)
     except ValueError:
         raise InvalidInputError(name, f"{text!r} is not a number") from None

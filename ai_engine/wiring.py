@@ -16,9 +16,11 @@ from ai_engine.artifacts.local import LocalStore
 from ai_engine.artifacts.shelf import LocalShelf
 from ai_engine.catalogue.sqlite import SqliteCatalogue
 from ai_engine.domain.errors import InvalidInputError, NotYetSupportedError, UnsafeDirectoryError
+from ai_engine.domain.retention import Policy
 from ai_engine.registry.loaded import PROCESS
 from ai_engine.registry.registry import Registry
 from ai_engine.registry.stores import Stores
+from ai_engine.registry.upkeep import Upkeep
 from ai_engine.settings import DEFAULT_MODEL_DIR, Settings
 
 log = logging.getLogger(__name__)
@@ -74,6 +76,13 @@ def open_registry(settings: Settings) -> Iterator[Registry]:
         yield registry
     finally:
         registry.close()
+
+
+def upkeep(registry: Registry, settings: Settings) -> Upkeep:
+    """Return what looks after a registry that is served, for the length of a `with` block."""
+    keep = settings.cleanup_keep
+    policy = None if keep is None else Policy(keep_versions=keep)
+    return Upkeep(registry, settings.verify_rate, policy, settings.cleanup_every)
 
 
 def database_path(settings: Settings) -> str:

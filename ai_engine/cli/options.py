@@ -5,16 +5,15 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Annotated, Any, Final
 
 import typer
 
-from ai_engine.settings import ABOUT, Settings, from_environment, variable
+from ai_engine.settings import ABOUT, from_environment, kind, variable
 
 STORAGE: Final = ("model_dir", "database_url", "artifact_url", "journal_dir")
 TRAINING: Final = ("cluster_url", "training_timeout")
-SERVING: Final = ("host", "port", "max_body_bytes")
+SERVING: Final = ("host", "port", "max_body_bytes", "verify_rate", "cleanup_keep", "cleanup_every")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 Name = Annotated[str, typer.Argument(help="The model's name.", show_default=False)]
@@ -23,7 +22,7 @@ Version = Annotated[str, typer.Argument(help="The version.", show_default=False)
 
 def with_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a command an option for each of these settings, and the settings as its `settings`."""
-    kinds = {setting.name: type(setting.default) for setting in fields(Settings)}
+    kinds = {name: kind(name) for name in names}
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)

@@ -50,10 +50,10 @@ def serve(
     _log_to_stderr()
     from uvicorn.importer import import_from_string
 
-    from ai_engine.wiring import open_registry
+    from ai_engine.wiring import open_registry, upkeep
 
     listening = _listen(settings)
-    with listening, open_registry(settings) as registry:
+    with listening, open_registry(settings) as registry, upkeep(registry, settings):
         _run(
             import_from_string(_APPLICATION)(registry, settings),
             listening,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 from ai_engine.domain import clock
-from ai_engine.domain.errors import CatalogueUnavailableError, VersionNotFoundError
+from ai_engine.domain.errors import ArtifactCorruptedError, CatalogueUnavailableError, VersionNotFoundError
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.records import Activation, ModelVersion, NewVersion
 from ai_engine.registry.loaded import LoadedModels
@@ -40,6 +40,7 @@ class Reads:
         self._outage = Outage(stores)
         self._lookup = Lookup(stores, self._outage)
         self._memory = Memory()
+        self._damaged: dict[str, str] = {}
 
     # -- objects -------------------------------------------------------------------------------------------
 
@@ -74,6 +75,30 @@ class Reads:
         if found is None:
             raise VersionNotFoundError(name, version, self.versions(name))
         return found
+
+    def verify(self, pause: Callable[[int], bool]) -> dict[str, str]:
+        """Read every artifact again and return what is wrong with those that have changed, by version.
+
+        Parameters
+        ----------
+        pause : callable
+            Called with the bytes just read; answers whether to go on.
+        """
+        with self._catalogue.read() as snapshot:
+            versions = snapshot.everything()
+        damaged = {}
+        for version in versions:
+            try:
+                size = self._reader.reread(version).nbytes
+            except ArtifactCorruptedError as error:
+                size = 0
+                if self.find(version.name, version.version) == version:
+                    damaged[version.label] = str(error)
+                    log.error("%s", error)
+            if not pause(size):
+                break
+        self._damaged = damaged
+        return damaged
 
     # -- measurements --------------------------------------------------------------------------------------
 

@@ -339,6 +339,7 @@ class Registry(Reads):
             "reason": self._outage.reason,
             "waiting": waiting,
             "in_memory_only": kept,
+            "damaged": sorted(self._damaged),
             "journal": self._stores.journal.location,
             "database": self._catalogue.location,
         }

@@ -1,0 +1,71 @@
+"""What a service does for its registry while nobody asks: re-read artifacts, and clean up on a schedule."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from ai_engine.domain.errors import AIEngineError
+from ai_engine.domain.retention import Policy
+from ai_engine.registry.registry import Registry
+
+log = logging.getLogger(__name__)
+
+# Every artifact is read again at least so often, if the rate allows it; seconds.
+_VERIFY_EVERY = 24 * 3600.0
+
+
+class Upkeep:
+    """A thread that verifies and cleans up until it is stopped.
+
+    Parameters
+    ----------
+    registry : Registry
+        Which it looks after.
+    verify_rate : float
+        Bytes a second at which artifacts are re-read; 0: not at all.
+    policy : Policy or None
+        What a clean-up keeps; None: none is made.
+    clean_up_every : float
+        Seconds between two clean-ups.
+    """
+
+    def __init__(
+        self, registry: Registry, verify_rate: float, policy: Policy | None, clean_up_every: float
+    ) -> None:
+        self._registry = registry
+        self._verify_rate = verify_rate
+        self._policy = policy
+        self._clean_up_every = clean_up_every
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ai-engine-upkeep", daemon=True)
+
+    def __enter__(self) -> Upkeep:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        verify_at = time.monotonic() if self._verify_rate else float("inf")
+        clean_up_at = time.monotonic() if self._policy else float("inf")
+        while True:
+            due = min(verify_at, clean_up_at) - time.monotonic()
+            if self._stopped.wait(min(max(due, 0.0), threading.TIMEOUT_MAX)):
+                return
+            try:
+                if self._policy and time.monotonic() >= clean_up_at:
+                    clean_up_at = time.monotonic() + self._clean_up_every
+                    self._registry.clean_up(self._policy)
+                if time.monotonic() >= verify_at:
+                    verify_at = time.monotonic() + _VERIFY_EVERY
+                    self._registry.verify(self._pause)
+            except AIEngineError as error:
+                log.error("the upkeep could not be done and will be tried again: %s", error)
+
+    def _pause(self, size: int) -> bool:
+        """Wait as long as reading `size` bytes may take; tell whether to go on."""
+        return not self._stopped.wait(size / self._verify_rate)
