@@ -1,0 +1,35 @@
+"""Each contract over each backend that there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ai_engine.artifacts.directory import ModelDirectory
+from ai_engine.artifacts.local import LocalStore
+from ai_engine.catalogue.sqlite import SqliteCatalogue
+from ai_engine.testing.artifacts_contract import ArtifactStoreContract
+from ai_engine.testing.catalogue_contract import CatalogueContract
+
+
+class TestLocalStore(ArtifactStoreContract):
+    @pytest.fixture
+    def open_store(self, tmp_path: Path) -> Callable[[], LocalStore]:
+        directory = ModelDirectory(str(tmp_path))
+        return lambda: LocalStore(str(tmp_path / "artifacts"), directory.sandbox)
+
+
+class TestSqliteCatalogue(CatalogueContract):
+    @pytest.fixture
+    def open_catalogue(self, tmp_path: Path) -> Iterator[Callable[[], SqliteCatalogue]]:
+        opened: list[SqliteCatalogue] = []
+
+        def open_one() -> SqliteCatalogue:
+            opened.append(SqliteCatalogue(str(tmp_path / "catalogue.db"), ModelDirectory(str(tmp_path))))
+            return opened[-1]
+
+        yield open_one
+        for catalogue in opened:
+            catalogue.close()
