@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from ai_engine.cli.options import STORAGE, AsJson, Name, Version, with_settings
 from ai_engine.cli.output import print_facts, print_json, print_table, printable
 from ai_engine.domain.errors import InvalidInputError, ModelNotFoundError, VersionNotFoundError
 from ai_engine.domain.records import ModelVersion
+from ai_engine.domain.retention import Policy
 from ai_engine.registry.comparison import metrics_of, side_by_side
 from ai_engine.registry.registry import Registry
 from ai_engine.registry.shapes import entry_shape, performance_shape, run_shape
@@ -216,25 +218,61 @@ def delete(settings: Settings, name: Name, version: Version, as_json: AsJson = F
 @with_settings(*STORAGE)
 def cleanup(
     settings: Settings,
-    keep: Annotated[int, typer.Option(min=1, help="Of each model; the active one stays besides.")] = 5,
+    keep: Annotated[
+        int | None, typer.Option(min=1, help="So many of the highest of each model. Default: 5, alone.")
+    ] = None,
+    younger_than: Annotated[
+        float | None, typer.Option(min=0.001, help="All that were saved within so many days.")
+    ] = None,
+    best: Annotated[int | None, typer.Option(min=1, help="So many of the best of each model.")] = None,
+    by: Annotated[str, typer.Option(help="The metric that --best goes by.")] = "mae",
+    keep_previous: Annotated[
+        bool, typer.Option("--keep-previous", help="The version that a rollback would return to.")
+    ] = False,
+    name: Annotated[str | None, typer.Option(help="Only of this model.", show_default=False)] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be removed.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Keep the highest versions of each model and the active one; forget the others and free their bytes."""
+    """Forget the versions that no option keeps, and free their bytes.
+
+    The active version of each model and those that are pinned always stay.
+    """
+    if keep is younger_than is best is None:
+        keep = 5
+    within = None if younger_than is None else timedelta(days=younger_than)
+    policy = Policy(keep, within, best, by, keep_previous, name)
     with open_registry(settings) as registry:
-        planned = registry.clean_up(keep, dry_run=True)
-        if planned["removed"] and not dry_run:
-            _agree(planned["removed"], yes)
-            planned = registry.clean_up(keep)
+        answer = registry.clean_up(policy, dry_run=True)
+        if answer["removed"] and not dry_run:
+            _agree(answer["removed"], yes)
+            answer = registry.clean_up(policy)
     if as_json:
-        print_json({**planned, "dry_run": dry_run})
+        print_json({**answer, "dry_run": dry_run})
         return
-    if planned["removed"]:
-        print_table(("model", "version"), ([one["name"], one["version"]] for one in planned["removed"]))
-    count = len(planned["removed"])
-    told = "would be removed" if dry_run else f"removed, {planned['freed_bytes']} bytes freed"
+    if answer["removed"]:
+        print_table(("model", "version"), ([one["name"], one["version"]] for one in answer["removed"]))
+    count = len(answer["removed"])
+    told = f"{'would be ' if dry_run else ''}removed, {answer['freed_bytes']:,} bytes freed"
     print(f"{count} version{'' if count == 1 else 's'} {told}")
+
+
+@app.command()
+@with_settings(*STORAGE)
+def pin(settings: Settings, name: Name, version: Version) -> None:
+    """Keep a version from every clean-up."""
+    with open_registry(settings) as registry:
+        registry.pin(name, version)
+    print(f"{name} {version} stays")
+
+
+@app.command()
+@with_settings(*STORAGE)
+def unpin(settings: Settings, name: Name, version: Version) -> None:
+    """Let a version be cleaned up again."""
+    with open_registry(settings) as registry:
+        registry.pin(name, version, pinned=False)
+    print(f"{name} {version} may be cleaned up")
 
 
 def _agree(removed: list[dict[str, str]], yes: bool) -> None:
