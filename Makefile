@@ -31,6 +31,10 @@ bench: $(READY)
 snapshots: $(READY)
 	$(BIN)/python -m tests.snapshots
 
+soak: $(READY)
+	AI_ENGINE_SOAK_ROUNDS=2000 AI_ENGINE_POWER_CUTS=10 $(BIN)/python -m pytest -n 2 --timeout 7200 \
+		tests/faults tests/processes
+
 # What is installed is what is locked: no host stands in the file, and every archive has its digest.
 lock: $(READY)
 	@test -x $(BIN)/uv || $(PIP) install --quiet uv

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from ai_engine.artifacts.directory import ModelDirectory
 from ai_engine.artifacts.journal import LocalJournal
 from ai_engine.artifacts.local import LocalStore
+from ai_engine.artifacts.sandbox import Sandbox
 from ai_engine.artifacts.shelf import LocalShelf
 from ai_engine.catalogue.sqlite import SqliteCatalogue
 from ai_engine.domain.errors import InvalidInputError, NotYetSupportedError, UnsafeDirectoryError
@@ -57,7 +58,7 @@ def build_stores(settings: Settings) -> Stores:
     directory.make()
     return Stores(
         catalogue=SqliteCatalogue(database_path(settings), directory),
-        artifacts=LocalStore(_artifact_dir(settings, directory), directory.sandbox),
+        artifacts=_artifact_store(settings, directory),
         shelf=LocalShelf(directory),
         journal=LocalJournal(settings.journal_dir or f"{directory.engine}/outage"),
     )
@@ -97,15 +98,16 @@ def database_path(settings: Settings) -> str:
     return os.path.abspath(url.removeprefix(_SQLITE))
 
 
-def _artifact_dir(settings: Settings, directory: ModelDirectory) -> str:
+def _artifact_store(settings: Settings, directory: ModelDirectory) -> LocalStore:
     url = settings.artifact_url
     if not url:
-        return f"{directory.engine}/artifacts"
+        return LocalStore(f"{directory.engine}/artifacts", directory.sandbox)
     if "://" in url:
         raise NotYetSupportedError(
             f"artifacts in {url.partition('://')[0]} do not work yet; give a directory"
         )
-    return os.path.abspath(url)
+    path = os.path.abspath(url)  # perhaps on another disk, where a sandbox of its own has to be
+    return LocalStore(path, Sandbox(f"{path}/.sandbox"), directory.sandbox)
 
 
 def _check_default(path: str) -> None:

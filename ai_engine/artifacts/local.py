@@ -44,11 +44,14 @@ class LocalStore:
         The directory of the artifacts; made when the first one is stored.
     sandbox : Sandbox
         On the same file system.
+    others : Sandbox
+        Where others of the same registry write, whose leftovers are looked for too.
     """
 
-    def __init__(self, path: str, sandbox: Sandbox) -> None:
+    def __init__(self, path: str, sandbox: Sandbox, *others: Sandbox) -> None:
         self.location = path
         self._sandbox = sandbox
+        self._others = others
 
     @contextmanager
     def create(self) -> Iterator[_Writer]:
@@ -105,8 +108,9 @@ class LocalStore:
         return {named(label) for label, dot, _ in labels if dot}
 
     def leftovers(self) -> Iterator[_Leftover]:
-        for path in self._sandbox.leftovers():
-            yield _Leftover(path)
+        for sandbox in (self._sandbox, *self._others):
+            for path in sandbox.leftovers():
+                yield _Leftover(path)
 
     def path(self, digest: Digest) -> str:
         return f"{self.location}/{digest.partition(':')[2]}"
@@ -124,7 +128,8 @@ class _Leftover:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
-            os.unlink(self._path)
+            with suppress(FileNotFoundError):  # a companion that its writer has just put into its place
+                os.unlink(self._path)
 
 
 class _Writer:

@@ -2,7 +2,7 @@
 
 Each entry is locked by its writer for as long as it is in use. The system releases the lock when the writer
 dies, however it dies; an entry whose lock is free is a leftover, and nothing else is: neither its age nor its
-name says so.
+name says so. A companion, which is another name for a file that is not locked, lives as long as its entry.
 """
 
 from __future__ import annotations
@@ -15,12 +15,20 @@ from uuid import uuid4
 
 from ai_engine.artifacts.files import make_directory
 
+# Sorts behind every entry, so that a leftover goes before its companion is looked at.
+_COMPANION = "+"
+
 
 class Entry:
     """A file of the sandbox, open for writing and locked."""
 
     def __init__(self, path: str, descriptor: int) -> None:
         self.path, self.descriptor = path, descriptor
+
+    @property
+    def companion(self) -> str:
+        """A second path that goes when the entry goes, for a link to a file that is elsewhere."""
+        return f"{self.path}{_COMPANION}"
 
     def label(self, text: str) -> None:
         """Put a label in front of the entry's name, for whoever finds it as a leftover."""
@@ -51,8 +59,9 @@ class Sandbox:
         try:
             yield entry
         finally:
-            with suppress(FileNotFoundError):
-                os.unlink(entry.path)
+            for path in (entry.companion, entry.path):
+                with suppress(FileNotFoundError):
+                    os.unlink(path)
             os.close(entry.descriptor)
 
     def _create(self) -> Entry:
@@ -77,8 +86,12 @@ class Sandbox:
 
     def leftovers(self) -> Iterator[str]:
         """Yield the path of each entry whose writer is gone, locked while the caller looks at it."""
-        for name in self.names():
+        for name in sorted(self.names()):
             path = f"{self.path}/{name}"
+            if name.endswith(_COMPANION):
+                if not os.path.lexists(path.removesuffix(_COMPANION)):
+                    yield path
+                continue
             try:
                 descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
             except OSError:  # gone meanwhile, or a link that somebody planted: not an entry of ours

@@ -14,7 +14,6 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from ai_engine.artifacts.directory import ModelDirectory
 from ai_engine.artifacts.files import allocated, make_directory, storage_errors, sync_directories, write_all
-from ai_engine.artifacts.sandbox import Entry
 from ai_engine.domain.names import encode, file_name
 
 _POINTER = ".active.json"
@@ -65,20 +64,17 @@ class LocalShelf:
 
     def _copy(self, entries: ExitStack, data: bytes | None, source: str | None) -> str:
         """Return a file of the sandbox with the bytes: `source` under another name, or a copy of `data`."""
-        entry: Entry = entries.enter_context(self._directory.sandbox.entry())
+        entry = entries.enter_context(self._directory.sandbox.entry())
         if source is not None and (data is None or self.read(source) == data):
             with suppress(OSError):  # no hard links here, or too many on this file: a copy does as well
-                os.unlink(entry.path)
-                os.link(source, entry.path, follow_symlinks=False)
-                return entry.path
-            entry = entries.enter_context(self._directory.sandbox.entry())
-        if data is None:
-            assert source is not None  # a large artifact has a file
-            os.unlink(entry.path)
-            os.symlink(os.path.relpath(source, self._directory.path), entry.path)
-        else:
+                os.link(source, entry.companion, follow_symlinks=False)
+                return entry.companion
+        if data is not None:
             write_all(entry.descriptor, data)
-        return entry.path
+            return entry.path
+        assert source is not None  # a large artifact has a file
+        os.symlink(os.path.relpath(source, self._directory.path), entry.companion)
+        return entry.companion
 
     def records(self) -> Iterator[tuple[str, bytes]]:
         for file, text in self._read(".pkl.json"):

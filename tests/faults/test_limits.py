@@ -149,3 +149,19 @@ def test_a_clock_that_is_set_back_does_not_turn_history_round(
         assert manager.active_at("cpu", real()) == "1.0.1"
         assert manager.rollback("cpu")["version"] == "1.0.0"
         assert [e["version"] for e in manager.get_model_info("cpu")["models"]] == ["1.0.1", "1.0.0"]
+
+
+@needs_root
+def test_artifacts_may_be_on_another_disk(
+    small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AI_ENGINE_ARTIFACT_URL", str(small_disk / "artifacts"))
+    with ModelManager(tmp_path / "models") as manager:
+        manager.save_model("cpu", large(1))
+        manager.save_model("cpu", "small")
+        assert manager.get_model("cpu", "1.0.0") == large(1)
+        (entry,) = [e for e in manager.get_model_info()["models"] if e["version"] == "1.0.0"]
+        assert os.path.getsize(entry["model_path"]) > 1_000_000
+        manager.cleanup_old_models(1)
+        assert not [path for path in (small_disk / "artifacts").iterdir() if path.is_file()]
+        assert manager.get_model("cpu") == "small"

@@ -1,0 +1,106 @@
+"""Write docs/reference.md from the code; with --check, only say whether it is as it would be written."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.testing import CliRunner
+
+from ai_engine.api.problems import STATUS
+from ai_engine.catalogue.tables import ENGINE_TABLES, SEED_TABLES
+from ai_engine.cli.main import ABOUT, EXIT_CODES, app
+from ai_engine.domain import errors
+from ai_engine.domain.errors import AIEngineError
+from ai_engine.settings import ABOUT as SETTINGS
+from ai_engine.settings import Settings, variable
+
+TARGET = Path(__file__).parent / "reference.md"
+
+
+def commands() -> str:
+    """Return the help of every command."""
+    lines = [ABOUT.strip()]
+    for path in _paths(typer.main.get_command(app), ()):
+        shown = CliRunner().invoke(app, [*path, "--help"], prog_name="ai-engine", terminal_width=100)
+        text = "\n".join(line.rstrip() for line in shown.output.strip().splitlines())
+        lines.append(f"### `ai-engine {' '.join(path)}`\n\n```\n{text}\n```")
+    return "\n\n".join(lines)
+
+
+def _paths(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Yield the words of every command below one, of whichever class typer makes its commands."""
+    below = getattr(command, "commands", None)
+    if below is None:
+        yield path
+        return
+    for name, child in below.items():
+        yield from _paths(child, (*path, name))
+
+
+def settings() -> str:
+    """Return every setting with its variable, its default and what it does."""
+    lines = ["| variable | default | what it does |", "|---|---|---|"]
+    defaults = Settings()
+    for name, about in SETTINGS.items():
+        default = getattr(defaults, name)
+        lines.append(f"| `{variable(name)}` | {'' if default is None else f'`{default}`'} | {about} |")
+    return "\n".join(lines)
+
+
+def error_table() -> str:
+    """Return every error with what it means, its HTTP status and its exit code."""
+    lines = ["| error | means | HTTP | exit code |", "|---|---|---|---|"]
+    for name, kind in vars(errors).items():
+        if inspect.isclass(kind) and issubclass(kind, AIEngineError):
+            first = (kind.__doc__ or "").split("\n\n")[0].replace("\n", " ")
+            status = next((status for base, status in STATUS if issubclass(kind, base)), 500)
+            code = next((code for base, code in EXIT_CODES if issubclass(kind, base)), 1)
+            lines.append(f"| `{name}` | {' '.join(first.split())} | {status} | {code} |")
+    return "\n".join(lines)
+
+
+def tables() -> str:
+    """Return the tables of the database."""
+    seed = "\n".join(inspect.cleandoc(table) + ";" for table in SEED_TABLES)
+    ours = "\n".join(inspect.cleandoc(table) + ";" for table in ENGINE_TABLES)
+    return f"The original's, to the letter:\n\n```sql\n{seed}\n```\n\nOurs:\n\n```sql\n{ours}\n```"
+
+
+def reference() -> str:
+    """Return the whole page."""
+    return "\n\n".join(
+        [
+            "# Reference",
+            "Generated from the code by `make docs`.",
+            "## Commands",
+            commands(),
+            "## Settings",
+            settings(),
+            "## Errors",
+            error_table(),
+            "## Tables",
+            tables(),
+            "",
+        ]
+    )
+
+
+def main() -> int:
+    """Write the page, or check it."""
+    wanted = reference()
+    if "--check" not in sys.argv:
+        TARGET.write_text(wanted)
+        return 0
+    if TARGET.exists() and TARGET.read_text() == wanted:
+        return 0
+    print(f"{TARGET.name} is not what the code says; run `make docs`", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,175 @@
+"""How many statements a call sends to the database, and how the database goes about them.
+
+Statements are caught where SQLite runs them, with their values in place, and its plan for each is read.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+import pytest
+
+from ai_engine.catalogue.sqlite import SqliteCatalogue
+from ai_engine.models import ModelManager, ModelPerformance
+
+MEASURED = ModelPerformance(0.1, 0.2, 0.3, 1.0, 0.1, 0.9, 0.8, datetime.now(), 10, 2)
+Caught = list[str]
+
+
+@pytest.fixture(scope="module")
+def statements() -> Iterator[Caught]:
+    """Every statement that any connection has run, oldest first."""
+    caught: Caught = []
+    connect = SqliteCatalogue._connect
+
+    def traced(catalogue: SqliteCatalogue, patience: float, create: bool = False) -> sqlite3.Connection:
+        connection = connect(catalogue, patience, create)
+        connection.set_trace_callback(caught.append)
+        return connection
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(SqliteCatalogue, "_connect", traced)
+        yield caught
+
+
+@pytest.fixture(scope="module")
+def manager(statements: Caught, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelManager]:
+    """Thirty versions of three models, measured; each connection has been used once."""
+    with ModelManager(tmp_path_factory.mktemp("guard")) as manager:
+        for number in range(10):
+            for name in ("a", "b", "c"):
+                manager.save_model(name, [name, number])
+                manager.update_performance(name, f"1.0.{number}", MEASURED)
+        yield manager
+
+
+CALLS: list[tuple[str, Callable[[ModelManager], object], int]] = [
+    ("save", lambda m: m.save_model("a", "new"), 11),
+    ("metric", lambda m: m.update_performance("a", "1.0.1", MEASURED), 7),
+    ("activate", lambda m: m.activate("a", "1.0.1"), 8),
+    # Whether anybody has committed since; nobody has, so the answers are known.
+    ("load again", lambda m: m.get_model("c"), 1),
+    ("find again", lambda m: m.registry.find("c"), 1),
+    ("active", lambda m: m.active_models["a"], 6),
+    ("page", lambda m: m.registry.describe("a", 10), 4),
+    ("list", lambda m: m.get_model_info(), 4),
+    ("history", lambda m: m.metric_history("a", "1.0.1"), 7),
+]
+
+
+@pytest.mark.parametrize(("call", "most"), [c[1:] for c in CALLS], ids=[c[0] for c in CALLS])
+def test_statements_of_a_call(
+    manager: ModelManager, statements: Caught, call: Callable[[ModelManager], object], most: int
+) -> None:
+    manager.get_model("c")  # takes note of what the call before this one committed
+    statements.clear()
+    call(manager)
+    assert len(statements) <= most, "\n".join(statements)
+    assert statements
+
+
+def test_a_batch_of_metrics_is_one_transaction_and_one_statement_each(
+    manager: ModelManager, statements: Caught
+) -> None:
+    statements.clear()
+    manager.registry.record("a", "1.0.0", *[MEASURED] * 100)
+    assert statements.count("COMMIT") <= 2  # of the look for the version, and of the measurements
+    assert len(statements) <= 100 + 6
+
+
+# -- plans -------------------------------------------------------------------------------------------------
+
+# The order of the index is that of names, then of numbers from the newest down.
+WANTS_ORDER = pytest.mark.xfail(strict=True, reason="engine_versions_order has to be (name, seq DESC)")
+READS = [
+    ("a version", lambda m: m.registry.find("b", "1.0.3")),
+    ("the active one", lambda m: m.registry.find("b")),
+    ("a page of one name", lambda m: m.registry.describe("b", 10)),
+    ("the next page of one name", lambda m: m.registry.describe("b", 10, ("b", 30))),
+    pytest.param("a page of all", lambda m: m.registry.describe(None, 10), marks=WANTS_ORDER),
+    pytest.param(
+        "the next page of all", lambda m: m.registry.describe(None, 10, ("b", 30)), marks=WANTS_ORDER
+    ),
+    ("a save", lambda m: m.save_model("b", "new")),
+    ("a metric", lambda m: m.update_performance("b", "1.0.3", MEASURED)),
+    ("an activation", lambda m: m.activate("b", "1.0.3")),
+]
+# Tables of a row a version, or more; a model has but one row in engine_models.
+_LARGE = (
+    "model_registry|engine_versions|engine_blobs|performance_metrics|training_history|engine_moves|[ermv]"
+)
+_FULL_SCAN = re.compile(rf"^SCAN ({_LARGE})$")
+
+
+def slow_steps(manager: ModelManager, caught: Caught) -> list[str]:
+    """Return the steps of the plans that take longer the more versions there are."""
+    database = sqlite3.connect(manager.db_path)
+    try:
+        steps = [
+            str(row[3])
+            for statement in caught
+            if statement.split(None, 1)[0] in ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE")
+            for row in database.execute(f"EXPLAIN QUERY PLAN {statement}")
+        ]
+    finally:
+        database.close()
+    assert steps
+    return [step for step in steps if _FULL_SCAN.match(step) or "ORDER BY" in step]
+
+
+@pytest.mark.parametrize(("what", "call"), READS)
+def test_no_table_is_read_through_and_nothing_is_sorted(
+    manager: ModelManager, statements: Caught, what: str, call: Callable[[ModelManager], object]
+) -> None:
+    statements.clear()
+    call(manager)
+    assert slow_steps(manager, statements) == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT * FROM model_registry WHERE metadata = '{}'",
+        "SELECT * FROM engine_versions e ORDER BY e.size LIMIT 10",
+        "SELECT * FROM engine_versions e WHERE e.python = '3.11'",
+    ],
+)
+def test_the_guard_sees_a_slow_statement(manager: ModelManager, statement: str) -> None:
+    assert slow_steps(manager, [statement])
+
+
+@WANTS_ORDER
+def test_a_page_costs_the_same_wherever_it_is(manager: ModelManager) -> None:
+    """Count the steps of SQLite's machine, which do not depend on the computer."""
+    for number in range(200):
+        manager.save_model("b", [number], activate=False)
+    steps = {
+        "first": _machine_steps(manager, lambda m: m.registry.describe(None, 10)),
+        "of a long one": _machine_steps(manager, lambda m: m.registry.describe("b", 10)),
+        "inside": _machine_steps(manager, lambda m: m.registry.describe(None, 10, ("b", 150))),
+    }
+    assert max(steps.values()) < 2 * min(steps.values()), steps
+
+
+def _machine_steps(manager: ModelManager, call: Callable[[ModelManager], object]) -> int:
+    """Return the virtual machine's instructions for a call, in tens."""
+    count = 0
+
+    def counted() -> int:
+        nonlocal count
+        count += 1
+        return 0
+
+    catalogue = manager.registry._stores.catalogue
+    assert isinstance(catalogue, SqliteCatalogue)
+    call(manager)
+    for connection in catalogue._idle:
+        connection.set_progress_handler(counted, 10)
+    call(manager)
+    for connection in catalogue._idle:
+        connection.set_progress_handler(None, 10)
+    assert count
+    return count
