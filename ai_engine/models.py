@@ -172,6 +172,10 @@ class ModelManager:
         """Append a measurement of a version; history is never overwritten. Raises VersionNotFoundError."""
         self._save_performance_to_db(name, version, performance)
 
+    def record_performances(self, name: str, version: str, performances: Iterable[ModelPerformance]) -> None:
+        """Append many measurements of a version in one durable step. Raises VersionNotFoundError."""
+        self.registry.record(name, version, *performances)
+
     def _save_performance_to_db(self, name: str, version: str, performance: ModelPerformance) -> None:
         self.registry.record(name, version, performance)
 

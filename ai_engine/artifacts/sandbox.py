@@ -11,7 +11,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from uuid import uuid4
+from secrets import token_hex
 
 from ai_engine.artifacts.files import make_directory
 
@@ -66,7 +66,7 @@ class Sandbox:
 
     def _create(self) -> Entry:
         while True:
-            path = f"{self.path}/{uuid4().hex}"
+            path = f"{self.path}/{token_hex(16)}"
             try:
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
             except FileNotFoundError:

@@ -126,9 +126,7 @@ _DESCRIBED = (
 _METRIC = f"SELECT {', '.join(NUMBERS)}, recorded_at FROM performance_metrics WHERE model_id = :model_id "
 _ADD_METRIC = f"""
     INSERT INTO performance_metrics (model_id, recorded_at, {", ".join(NUMBERS)})
-    SELECT model_id, :recorded_at, {", ".join(":" + number for number in NUMBERS)}
-    FROM model_registry WHERE model_id = :model_id
-    RETURNING id
+    VALUES (:model_id, :recorded_at, {", ".join(":" + number for number in NUMBERS)})
 """
 _ADD_RUN = """
     INSERT INTO training_history
@@ -379,11 +377,11 @@ class SqlTransaction(SqlSnapshot):
             {
                 **identity,
                 "model_type": new.model_type,
-                "algorithms": to_json("algorithms", list(new.algorithms)),
+                "algorithms": json.dumps(new.algorithms),
                 "at": at,
                 "is_active": int(new.activate),
                 "model_path": model_path,
-                "metadata": to_json("metadata", new.metadata),
+                "metadata": json.dumps(new.metadata),
             },
         )
         blob = None if data is None else self._blob(new.artifact.digest, data)
@@ -486,9 +484,12 @@ class SqlTransaction(SqlSnapshot):
         model.active = version.seq
 
     def record(self, model_id: str, performances: Iterable[ModelPerformance]) -> None:
+        if not self._execute(
+            "SELECT 1 FROM model_registry WHERE model_id = :model_id", {"model_id": model_id}
+        ):
+            raise ModelNotFoundError(model_id)
         for performance in performances:
-            if not self._execute(_ADD_METRIC, {"model_id": model_id, **performance_columns(performance)}):
-                raise ModelNotFoundError(model_id)
+            self._execute(_ADD_METRIC, {"model_id": model_id, **performance_columns(performance)})
 
     def record_run(self, model_id: str, run: Run) -> None:
         if not self._execute(_ADD_RUN, {"model_id": model_id, **run_columns(run)}):

@@ -21,8 +21,7 @@ def to_text(moment: datetime) -> str:
     >>> to_text(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
     '2026-01-02 03:04:05.000000'
     """
-    utc = to_utc(moment)
-    return f"{utc:%Y-%m-%d %H:%M:%S}.{utc.microsecond:06d}"
+    return to_utc(moment).isoformat(" ", "microseconds").removesuffix("+00:00")
 
 
 def from_text(text: str | None) -> datetime | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import SupportsFloat, SupportsIndex
+from typing import Any, SupportsFloat, SupportsIndex
 
 from ai_engine.domain.errors import InvalidInputError
 
@@ -48,6 +48,19 @@ class ModelPerformance:
     feature_count: int | None = None
 
 
+def checked(performance: ModelPerformance) -> ModelPerformance:
+    """Return a measurement whose numbers are all such that they can be stored.
+
+    Raises
+    ------
+    InvalidInputError
+        Naming the first that is not.
+    """
+    numbers: dict[str, Any] = {real: measured(real, getattr(performance, real)) for real in REALS}
+    numbers |= {count: counted(count, getattr(performance, count)) for count in COUNTS}
+    return replace(performance, **numbers)
+
+
 def measured(field: str, value: SupportsFloat | SupportsIndex | None) -> float | None:
     """Return `value` as a float; None for None and for NaN, which are the same: unknown.
 
@@ -58,6 +71,8 @@ def measured(field: str, value: SupportsFloat | SupportsIndex | None) -> float |
     """
     if value is None:
         return None
+    if type(value) is float:  # by far the most of them
+        return None if value != value else value
     if isinstance(value, (str, bytes)):
         raise InvalidInputError(
             field, f"{value!r} is text, not a number; give a number, or None where it is unknown"

@@ -115,6 +115,8 @@ class NewVersion:
 
     Attributes
     ----------
+    metadata : mapping
+        Of values that JSON has.
     created_at : datetime
         Aware.
     performance, run : ModelPerformance, Run or None

@@ -11,8 +11,8 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from secrets import token_hex
 from typing import Any
-from uuid import uuid4
 
 from ai_engine.catalogue.protocol import Transaction
 from ai_engine.domain import clock
@@ -28,7 +28,7 @@ from ai_engine.domain.errors import (
     VersionNotFoundError,
 )
 from ai_engine.domain.names import check_name, check_version
-from ai_engine.domain.performance import ModelPerformance
+from ai_engine.domain.performance import ModelPerformance, checked
 from ai_engine.domain.plain import plain
 from ai_engine.domain.records import (
     Artifact,
@@ -41,7 +41,7 @@ from ai_engine.domain.records import (
     SavedVersion,
 )
 from ai_engine.domain.retention import Policy
-from ai_engine.registry import records, wire
+from ai_engine.registry import records
 from ai_engine.registry.loaded import LoadedModels
 from ai_engine.registry.reads import Reads
 from ai_engine.registry.retention import Retention
@@ -276,11 +276,9 @@ class Registry(Reads):
 
     def record(self, name: str, version: str, *performances: ModelPerformance) -> None:
         """Append measurements of a version; what was recorded before stays. Raises VersionNotFoundError."""
-        for performance in performances:
-            wire.performance_to_dict(performance)  # refuses what is not a number before anything is written
         held = self._memory.find(name, version)
         if held is not None:
-            held.performances.extend(performances)
+            held.performances.extend(map(checked, performances))
             return
         found = self._require(name, version)
         self._write_or_wait(
@@ -364,7 +362,7 @@ def _new_version(
     if metadata is not None and not isinstance(metadata, Mapping):
         raise InvalidInputError("metadata", f"is a {type(metadata).__name__}; give a dict")
     return NewVersion(
-        model_id=ModelId(f"{name}#{uuid4().hex[:16]}"),
+        model_id=ModelId(f"{name}#{token_hex(8)}"),
         name=name,
         version=version,
         model_type=plain("model_type", model_type),

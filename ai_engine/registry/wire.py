@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from ai_engine.domain import clock
-from ai_engine.domain.performance import ModelPerformance
+from ai_engine.domain.performance import ModelPerformance, checked
 from ai_engine.domain.plain import plain
 from ai_engine.domain.records import Artifact, Digest, ModelId, NewVersion, Place, Run
 
@@ -20,12 +20,23 @@ def version_to_dict(new: NewVersion, version: str | None) -> dict[str, Any]:
         "version": version,
         "model_type": new.model_type,
         "algorithms": list(new.algorithms),
-        "metadata": plain("metadata", new.metadata),
+        "metadata": new.metadata,
         "activate": new.activate,
         "created_at": clock.to_text(new.created_at),
-        "artifact": {**asdict(new.artifact), "packages": dict(new.artifact.packages)},
+        "artifact": _artifact_to_dict(new.artifact),
         "performance": performance_to_dict(new.performance) if new.performance else None,
         "run": run_to_dict(new.run) if new.run else None,
+    }
+
+
+def _artifact_to_dict(artifact: Artifact) -> dict[str, Any]:
+    return {
+        "place": artifact.place.value,
+        "digest": artifact.digest,
+        "format": artifact.format,
+        "size": artifact.size,
+        "python": artifact.python,
+        "packages": dict(artifact.packages),
     }
 
 
@@ -52,7 +63,7 @@ def version_from_dict(document: dict[str, Any]) -> NewVersion:
 
 def performance_to_dict(performance: ModelPerformance) -> dict[str, Any]:
     """Return a measurement as plain JSON values."""
-    values: dict[str, Any] = plain("performance", asdict(performance))
+    values: dict[str, Any] = plain("performance", asdict(checked(performance)))
     return values
 
 
