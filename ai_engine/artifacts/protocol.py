@@ -122,6 +122,9 @@ class Shelf(Protocol):
     def records(self) -> Iterator[tuple[str, bytes]]:
         """Yield every record, behind the path of the version's file."""
 
+    def stamp(self) -> int:
+        """Return a number that differs once a record or a pointer has come or gone."""
+
     def point(self, name: str, pointer: bytes) -> None:
         """Write down which version of a model became active."""
 

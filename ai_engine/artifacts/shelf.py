@@ -80,6 +80,12 @@ class LocalShelf:
         for file, text in self._read(".pkl.json"):
             yield f"{self._directory.path}/{file.removesuffix('.json')}", text
 
+    def stamp(self) -> int:
+        try:
+            return os.stat(self._records).st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
     def point(self, name: str, pointer: bytes) -> None:
         with storage_errors(self._records), self._directory.sandbox.entry() as entry:
             write_all(entry.descriptor, pointer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 
+from ai_engine.catalogue.protocol import Transaction
 from ai_engine.domain.digests import matches
 from ai_engine.domain.errors import ConflictError
 from ai_engine.domain.records import Digest, Place
@@ -14,6 +15,8 @@ from ai_engine.registry.stores import Stores
 log = logging.getLogger(__name__)
 
 _ACTOR = "ai-engine doctor"
+# Versions that are committed together: one sync for all of them.
+_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +34,29 @@ def rebuild(stores: Stores) -> Rebuilt:
     """
     records = Records(stores.shelf)
     actives = records.actives()
-    versions, lost = [], []
-    for record in records:
-        label = f"{record.new.name}@{record.version}"
-        with stores.catalogue.read() as snapshot:
-            known = snapshot.find(record.new.name, record.version)
-        if known is not None:
-            continue
-        problem = _add(stores, record, active=actives.get(record.new.name) == record.new.model_id)
-        if problem is None:
-            versions.append(label)
-        else:
-            lost.append(f"{label}: {problem}")
-            log.error("%s cannot be restored: %s", label, problem)
-    return Rebuilt(versions, lost)
+    done = Rebuilt([], [])
+    pending = list(records)
+    while pending:
+        batch, pending = pending[:_BATCH], pending[_BATCH:]
+        with stores.catalogue.write() as work:
+            for record in batch:
+                known = work.find(record.new.name, record.version)
+                if known is None or known.model_id != record.new.model_id:
+                    is_active = actives.get(record.new.name) == record.new.model_id
+                    _note(done, record, _add(stores, work, record, is_active))
+    return done
 
 
-def _add(stores: Stores, record: Record, active: bool) -> str | None:
+def _note(done: Rebuilt, record: Record, problem: str | None) -> None:
+    label = f"{record.new.name}@{record.version}"
+    if problem is None:
+        done.versions.append(label)
+    else:
+        done.lost.append(f"{label}: {problem}")
+        log.error("%s cannot be restored: %s", label, problem)
+
+
+def _add(stores: Stores, work: Transaction, record: Record, active: bool) -> str | None:
     """Add one version; return why not."""
     new = replace(record.new, version=record.version, activate=active)
     digest = new.artifact.digest
@@ -61,9 +70,8 @@ def _add(stores: Stores, record: Record, active: bool) -> str | None:
     elif not _stored(stores, digest):
         return "its artifact is missing or changed"
     try:
-        with stores.catalogue.write() as work:
-            work.add(new, data, lambda _: record.model_path, _ACTOR)
-    except ConflictError as error:
+        work.add(new, data, lambda _: record.model_path, _ACTOR)
+    except ConflictError as error:  # raised before anything was written
         return str(error)
     return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +41,7 @@ def pointer(version: ModelVersion, at: str) -> bytes:
 
 
 class Records:
-    """All records of a directory.
+    """All records of a directory, read once for as long as none comes or goes.
 
     Parameters
     ----------
@@ -50,33 +51,19 @@ class Records:
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
+        self._stamp: int | None = None
+        self._records: list[Record] = []
+        self._actives: dict[str, str] = {}
 
     def __iter__(self) -> Iterator[Record]:
         """Yield the record of every version, oldest first; what cannot be read is left out."""
-        found = []
-        for path, text in self._shelf.records():
-            try:
-                document = json.loads(text)
-                found.append(Record(wire.version_from_dict(document), str(document["version"]), path))
-            except (ValueError, KeyError, TypeError):
-                continue
-        yield from sorted(found, key=lambda record: record.new.created_at)
+        self._read()
+        yield from self._records
 
     def actives(self) -> dict[str, str]:
         """Return the id of the version of each model that became active last."""
-        moves: list[tuple[str, str, str]] = []
-        for record in self:
-            if record.new.activate:
-                moves.append((clock.to_text(record.new.created_at), record.new.name, record.new.model_id))
-        for text in self._shelf.pointers():
-            try:
-                document: dict[str, Any] = json.loads(text)
-                moves.append(
-                    (str(document["activated_at"]), str(document["name"]), str(document["model_id"]))
-                )
-            except (ValueError, KeyError, TypeError):
-                continue
-        return {name: model_id for _, name, model_id in sorted(moves)}
+        self._read()
+        return self._actives
 
     def find(self, name: str, version: str | None) -> ModelVersion | None:
         """Return a version, or the one that became active last."""
@@ -89,4 +76,32 @@ class Records:
                 return ModelVersion(
                     new.model_id, name, record.version, seq, is_active, record.model_path, new.artifact
                 )
+        return None
+
+    def _read(self) -> None:
+        stamp = self._shelf.stamp()
+        if stamp == self._stamp:
+            return
+        found = (_parsed(path, text) for path, text in self._shelf.records())
+        known = [record for record in found if record is not None]
+        self._records = sorted(known, key=lambda record: record.new.created_at)
+        self._actives = {name: model_id for _, name, model_id in sorted(self._moves())}
+        self._stamp = stamp
+
+    def _moves(self) -> Iterator[tuple[str, str, str]]:
+        """Yield when which version of a model became active."""
+        for record in self._records:
+            if record.new.activate:
+                yield clock.to_text(record.new.created_at), record.new.name, record.new.model_id
+        for text in self._shelf.pointers():
+            with suppress(ValueError, KeyError, TypeError):
+                document: dict[str, Any] = json.loads(text)
+                yield str(document["activated_at"]), str(document["name"]), str(document["model_id"])
+
+
+def _parsed(path: str, text: bytes) -> Record | None:
+    try:
+        document = json.loads(text)
+        return Record(wire.version_from_dict(document), str(document["version"]), path)
+    except (ValueError, KeyError, TypeError):
         return None
