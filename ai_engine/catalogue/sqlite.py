@@ -1,4 +1,4 @@
-"""The catalogue in one SQLite file: connections, locks, and what SQLite needs to keep its promises.
+"""The catalogue in one SQLite file: its connections and transactions, and what they need to be safe.
 
 What is unusual here, and why:
 
@@ -20,29 +20,23 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import Any, Protocol
-from urllib.parse import quote
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from weakref import WeakSet
 
-from ai_engine.catalogue.migrations import migrate
-from ai_engine.catalogue.sql import Row, SqlSnapshot, SqlTransaction
-from ai_engine.catalogue.tables import SCHEMA
+from ai_engine.catalogue.sql import SqlSnapshot, SqlTransaction
+from ai_engine.catalogue.sqlite_file import READ_PATIENCE, DatabaseFile, Guard, code_of, executor, is_damage
 from ai_engine.domain.errors import (
     AIEngineError,
     CatalogueCorruptedError,
     CatalogueUnavailableError,
     ClosedError,
-    NewerCatalogueError,
     OutcomeUnknownError,
     StorageFullError,
 )
 
 # How long a writer waits for the others before it calls the database locked.
 PATIENCE = 10.0
-# A reader waits only where SQLite recovers a log that a killed process left.
-_READ_PATIENCE = 5.0
 # Commits by this process between two checkpoints: 3 ms of work each, shared by so many commits.
 _CHECKPOINT_EVERY = 400
 # A log that killed processes left is worth a checkpoint at opening above this size.
@@ -66,28 +60,6 @@ _UNUSABLE = frozenset(
 )
 
 
-class Guard(Protocol):
-    """Who watches over the directory that belongs to the catalogue."""
-
-    def opening_lock(self) -> AbstractContextManager[None]:
-        """Exclude every other process while the database is made or migrated."""
-
-    def check_new(self, location: str) -> None:
-        """Raise if a database that has no tables of ours yet may not be put into service."""
-
-    def hold(self) -> Callable[[], None]:
-        """Note that the database is open, until what is returned is called."""
-
-    def set_aside(self, location: str, is_corrupt: Callable[[], bool]) -> str | None:
-        """Move a damaged database away; return where to, None while somebody else has it open."""
-
-    def claim(self, catalogue_id: str, location: str, relocate: Callable[[str, str], None]) -> None:
-        """Raise if the directory belongs to another catalogue; it is this one's from now on.
-
-        `relocate` is called, with the old path and the new one, when the directory was moved or copied.
-        """
-
-
 class SqliteCatalogue:
     """See protocol.Catalogue. Nothing is opened before the first call.
 
@@ -101,7 +73,7 @@ class SqliteCatalogue:
 
     def __init__(self, path: str, guard: Guard) -> None:
         self.location = path
-        self._guard = guard
+        self._file = DatabaseFile(path, guard)
         self._catalogue_id: str | None = None
         self._closed = False
         self._opened = 0  # how many times; part of the stamp, as data_version starts anew with a connection
@@ -136,7 +108,7 @@ class SqliteCatalogue:
     def read(self) -> Iterator[SqlSnapshot]:
         with self._translated(), self._using(), self._reader() as connection:
             connection.execute("BEGIN")
-            yield SqlSnapshot(_executor(connection))
+            yield SqlSnapshot(executor(connection))
             connection.execute("COMMIT")
 
     def stamp(self) -> int | None:
@@ -166,7 +138,7 @@ class SqliteCatalogue:
     def _reader(self) -> Iterator[sqlite3.Connection]:
         with self._gate:
             connection = self._idle.pop() if self._idle else None
-        connection = connection or self._connect(_READ_PATIENCE)
+        connection = connection or self._file.connect(READ_PATIENCE)
         try:
             yield connection
         except BaseException:
@@ -185,7 +157,7 @@ class SqliteCatalogue:
     def write(self) -> Iterator[SqlTransaction]:
         with self._translated(), self._using(), self._turn:
             connection = self._begin()
-            work = SqlTransaction(_executor(connection))
+            work = SqlTransaction(executor(connection))
             try:
                 yield work
             except BaseException:
@@ -201,7 +173,7 @@ class SqliteCatalogue:
         self._check_files()
         connection = self._writer
         if connection is None:
-            connection = self._writer = self._connect(0)
+            connection = self._writer = self._file.connect(0)
         give_up = time.monotonic() + PATIENCE
         pause = 0.0005
         while True:
@@ -209,7 +181,7 @@ class SqliteCatalogue:
                 connection.execute("BEGIN IMMEDIATE")
                 return connection
             except sqlite3.OperationalError as error:
-                if _code(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                if code_of(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                     raise
                 if time.monotonic() > give_up:
                     raise CatalogueUnavailableError(
@@ -231,7 +203,7 @@ class SqliteCatalogue:
         except sqlite3.Error as error:
             # After a failed sync nothing that this connection says can be relied upon.
             self._abandon_writer()
-            if _code(error) == sqlite3.SQLITE_FULL:
+            if code_of(error) == sqlite3.SQLITE_FULL:
                 raise  # the log had no room for the commit's last frame, so there is no commit
             if not self._settles_without(work.added):
                 raise OutcomeUnknownError(work.added, error) from error
@@ -247,7 +219,7 @@ class SqliteCatalogue:
         if added is None:
             return False
         try:
-            connection = self._connect(_READ_PATIENCE)
+            connection = self._file.connect(READ_PATIENCE)
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 known = connection.execute(
@@ -294,7 +266,7 @@ class SqliteCatalogue:
         with self._translated(), self._using(), self._turn:
             connection = self._begin()
             try:
-                work(SqlTransaction(_executor(connection)))
+                work(SqlTransaction(executor(connection)))
                 while connection.execute("PRAGMA freelist_count").fetchone()[0]:
                     connection.execute("PRAGMA incremental_vacuum")  # one page a call, inside the transaction
                 pages = int(connection.execute("PRAGMA page_count").fetchone()[0])
@@ -306,18 +278,14 @@ class SqliteCatalogue:
         with self._translated(), self._using(), self._turn:
             connection = self._begin()
             self._roll_back(connection)
-            connection.execute(f"PRAGMA busy_timeout = {int(_READ_PATIENCE * 1000)}")
+            connection.execute(f"PRAGMA busy_timeout = {int(READ_PATIENCE * 1000)}")
             # A row without columns for every page: `execute` would stop after the first one.
             connection.executescript("PRAGMA incremental_vacuum")
             self._checkpoint(connection, "TRUNCATE")
             connection.execute("PRAGMA busy_timeout = 0")
 
     def allocated(self) -> int:
-        taken = 0
-        for path in (self.location, f"{self.location}-wal"):
-            with suppress(FileNotFoundError):
-                taken += os.stat(path).st_blocks * 512
-        return taken
+        return self._file.allocated()
 
     # -- opening and closing ---------------------------------------------------------------------------------
 
@@ -325,147 +293,31 @@ class SqliteCatalogue:
         with self._opening:
             if self._watch is not None:
                 return
-            release = self._guard.hold()
+            release = self._file.guard.hold()
             connection = None
             try:
-                if self._suspect and self._is_corrupt():
+                if self._suspect and self._file.is_corrupt():
                     raise CatalogueCorruptedError(self.location, "its structure is damaged")
-                connection = self._try_current()
-                if connection is None:
-                    with self._guard.opening_lock():
-                        connection = self._try_current() or self._create_or_migrate()
-                assert self._catalogue_id is not None  # set with the connection
-                self._guard.claim(self._catalogue_id, self.location, _relocator(connection))
-                self._files = self._identify()
+                connection, self._catalogue_id = self._file.open()
+                self._files = self._file.identify()
                 if os.stat(f"{self.location}-wal").st_size > _LARGE_LOG:
                     self._checkpoint(connection, "RESTART")
             except BaseException as error:
                 if connection is not None:
                     connection.close()
                 release()
-                if _is_damage(error):
-                    self._set_aside()
+                if is_damage(error):
+                    self._file.set_aside()
                 raise
             self._opened += 1
             self._release = release
             self._watch = connection
             self._suspect = False
 
-    def _set_aside(self) -> None:
-        aside = self._guard.set_aside(self.location, self._is_corrupt)
-        if aside is not None:
-            raise CatalogueUnavailableError(
-                self.location,
-                f"it was damaged and is kept in {aside}. Restore a backup, or rebuild it from the files with "
-                "`ai-engine doctor --rebuild`",
-            )
-
-    def _is_corrupt(self) -> bool:
-        """Take a second look: read the whole structure. No other failure counts as damage."""
-        try:
-            connection = self._connect(_READ_PATIENCE)
-            try:
-                return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok")
-            finally:
-                connection.close()
-        except sqlite3.Error as error:
-            return _is_damage(error)
-
-    def _try_current(self) -> sqlite3.Connection | None:
-        """Return a connection where the database is of the present schema, None where there is work to do."""
-        if not os.path.exists(self.location):
-            return None
-        connection = self._connect(_READ_PATIENCE)
-        try:
-            schema = _schema(connection)
-            if schema > SCHEMA:
-                raise NewerCatalogueError(self.location, schema, SCHEMA)
-            if schema == SCHEMA and connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
-                rows = connection.execute(
-                    "SELECT value FROM engine_meta WHERE key = 'catalogue_id'"
-                ).fetchall()
-                self._catalogue_id = str(rows[0][0])
-                return connection
-        except BaseException:
-            connection.close()
-            raise
-        connection.close()
-        return None
-
-    def _create_or_migrate(self) -> sqlite3.Connection:
-        if not self._has_tables():
-            self._guard.check_new(self.location)
-        os.makedirs(os.path.dirname(self.location), exist_ok=True)
-        connection = self._connect(_READ_PATIENCE, create=True)
-        try:
-            # Only from the first page on, or by rewriting the file, which a database of the original gets.
-            if connection.execute("PRAGMA auto_vacuum").fetchone()[0] != 2:
-                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-                connection.execute("VACUUM")
-            self._switch_to_log(connection)
-            connection.execute("BEGIN IMMEDIATE")
-            migrate(_executor(connection), _schema(connection))
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.close()
-            raise
-        connection.close()
-        current = self._try_current()
-        if current is None:
-            raise CatalogueUnavailableError(
-                self.location, "it does not keep a write-ahead log on this file system"
-            )
-        return current
-
-    def _has_tables(self) -> bool:
-        """Tell whether there is a database that was in service before."""
-        if not os.path.exists(self.location):
-            return False
-        connection = self._connect(_READ_PATIENCE)
-        try:
-            return _schema(connection) > 0
-        finally:
-            connection.close()
-
-    def _switch_to_log(self, connection: sqlite3.Connection) -> None:
-        give_up = time.monotonic() + PATIENCE
-        while True:
-            try:
-                connection.execute("PRAGMA journal_mode = WAL").fetchall()
-                return
-            except sqlite3.OperationalError as error:  # no busy handler runs for this one
-                if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
-                    raise
-            time.sleep(0.005)
-
-    def _connect(self, patience: float, create: bool = False) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            f"file:{quote(self.location)}?mode={'rwc' if create else 'rw'}",
-            uri=True,
-            timeout=patience,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=256,
-        )
-        try:
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA wal_autocheckpoint = 0")
-            connection.execute("PRAGMA foreign_keys = ON")
-            # Debian turns it on: forgetting 100 KB would write 100 KB of zeros, on a disk that may be full.
-            connection.execute("PRAGMA secure_delete = OFF")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _identify(self) -> tuple[tuple[int, int], ...]:
-        paths = [self.location, f"{self.location}-wal"]
-        return tuple((stat.st_dev, stat.st_ino) for stat in map(os.stat, paths))
-
     def _check_files(self) -> None:
         """Refuse to write into files that were deleted or replaced under the open connections."""
         try:
-            if self._identify() == self._files:
+            if self._file.identify() == self._files:
                 return
             problem = "another file has taken its place"
         except FileNotFoundError as error:
@@ -523,10 +375,10 @@ class SqliteCatalogue:
         except AIEngineError:
             raise
         except sqlite3.Error as error:
-            code = _code(error)
+            code = code_of(error)
             if code == sqlite3.SQLITE_FULL:
                 raise StorageFullError(self.location, error) from error
-            if _is_damage(error):
+            if is_damage(error):
                 self._suspect = True
                 self._retire()
                 raise CatalogueCorruptedError(self.location, error) from error
@@ -535,43 +387,6 @@ class SqliteCatalogue:
             raise
         except OSError as error:
             raise CatalogueUnavailableError(self.location, error) from error
-
-
-def _schema(connection: sqlite3.Connection) -> int:
-    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'engine_meta'").fetchall():
-        return 0
-    return int(connection.execute("SELECT value FROM engine_meta WHERE key = 'schema'").fetchone()[0])
-
-
-def _relocator(connection: sqlite3.Connection) -> Callable[[str, str], None]:
-    def relocate(old: str, new: str) -> None:
-        for table, column in (("model_registry", "model_path"), ("engine_debris", "path")):
-            connection.execute(
-                f"UPDATE {table} SET {column} = :new || substr({column}, length(:old) + 1) "
-                f"WHERE substr({column}, 1, length(:old) + 1) = :old || '/'",
-                {"old": old, "new": new},
-            )
-
-    return relocate
-
-
-def _executor(connection: sqlite3.Connection) -> Callable[..., list[Row]]:
-    def execute(statement: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
-        return connection.execute(statement, parameters or {}).fetchall()
-
-    return execute
-
-
-def _is_damage(error: BaseException) -> bool:
-    if isinstance(error, sqlite3.Error):
-        return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-    return isinstance(error, CatalogueCorruptedError)
-
-
-def _code(error: sqlite3.Error) -> int | None:
-    """Return the primary error code."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF
 
 
 _CATALOGUES: WeakSet[SqliteCatalogue] = WeakSet()

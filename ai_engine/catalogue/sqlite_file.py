@@ -1,0 +1,232 @@
+"""One SQLite file: made, migrated, connected to, and told from a damaged one."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from ai_engine.catalogue.migrations import migrate
+from ai_engine.catalogue.rows import Row
+from ai_engine.catalogue.tables import SCHEMA
+from ai_engine.domain.errors import CatalogueCorruptedError, CatalogueUnavailableError, NewerCatalogueError
+
+# A reader waits only where SQLite recovers a log that a killed process left.
+READ_PATIENCE = 5.0
+# How long the switch to a write-ahead log is tried while others have the file open.
+_SWITCH_PATIENCE = 10.0
+
+
+class Guard(Protocol):
+    """Who watches over the directory that belongs to the catalogue."""
+
+    def opening_lock(self) -> AbstractContextManager[None]:
+        """Exclude every other process while the database is made or migrated."""
+
+    def check_new(self, location: str) -> None:
+        """Raise if a database that has no tables of ours yet may not be put into service."""
+
+    def hold(self) -> Callable[[], None]:
+        """Note that the database is open, until what is returned is called."""
+
+    def set_aside(self, location: str, is_corrupt: Callable[[], bool]) -> str | None:
+        """Move a damaged database away; return where to, None while somebody else has it open."""
+
+    def claim(self, catalogue_id: str, location: str, relocate: Callable[[str, str], None]) -> None:
+        """Raise if the directory belongs to another catalogue; it is this one's from now on.
+
+        `relocate` is called, with the old path and the new one, when the directory was moved or copied.
+        """
+
+
+class DatabaseFile:
+    """A database file that may not exist yet, or no longer.
+
+    Parameters
+    ----------
+    location : str
+        Its path.
+    guard : Guard
+        Asked before it is made, and told of every opening.
+    """
+
+    def __init__(self, location: str, guard: Guard) -> None:
+        self.location = location
+        self.guard = guard
+
+    def open(self) -> tuple[sqlite3.Connection, str]:
+        """Return a connection to a database of the present schema, and its id; make or migrate it first."""
+        connection = self._try_current()
+        if connection is None:
+            with self.guard.opening_lock():
+                connection = self._try_current() or self._create_or_migrate()
+        try:
+            known = connection.execute("SELECT value FROM engine_meta WHERE key = 'catalogue_id'")
+            catalogue_id = str(known.fetchone()[0])
+            self.guard.claim(catalogue_id, self.location, _relocator(connection))
+        except BaseException:
+            connection.close()
+            raise
+        return connection, catalogue_id
+
+    def _try_current(self) -> sqlite3.Connection | None:
+        """Return a connection where the database is of the present schema, None where there is work to do."""
+        if not os.path.exists(self.location):
+            return None
+        connection = self.connect(READ_PATIENCE)
+        try:
+            schema = _schema(connection)
+            if schema > SCHEMA:
+                raise NewerCatalogueError(self.location, schema, SCHEMA)
+            if schema == SCHEMA and connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+                return connection
+        except BaseException:
+            connection.close()
+            raise
+        connection.close()
+        return None
+
+    def _create_or_migrate(self) -> sqlite3.Connection:
+        if not self._has_tables():
+            self.guard.check_new(self.location)
+        os.makedirs(os.path.dirname(self.location), exist_ok=True)
+        connection = self.connect(READ_PATIENCE, create=True)
+        try:
+            # Only from the first page on, or by rewriting the file, which a database of the original gets.
+            if connection.execute("PRAGMA auto_vacuum").fetchone()[0] != 2:
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+                connection.execute("VACUUM")
+            self._switch_to_log(connection)
+            connection.execute("BEGIN IMMEDIATE")
+            migrate(executor(connection), _schema(connection))
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.close()
+            raise
+        connection.close()
+        current = self._try_current()
+        if current is None:
+            raise CatalogueUnavailableError(
+                self.location, "it does not keep a write-ahead log on this file system"
+            )
+        return current
+
+    def _has_tables(self) -> bool:
+        """Tell whether there is a database that was in service before."""
+        if not os.path.exists(self.location):
+            return False
+        connection = self.connect(READ_PATIENCE)
+        try:
+            return _schema(connection) > 0
+        finally:
+            connection.close()
+
+    def _switch_to_log(self, connection: sqlite3.Connection) -> None:
+        give_up = time.monotonic() + _SWITCH_PATIENCE
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL").fetchall()
+                return
+            except sqlite3.OperationalError as error:  # no busy handler runs for this one
+                if code_of(error) != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                    raise
+            time.sleep(0.005)
+
+    def connect(self, patience: float, create: bool = False) -> sqlite3.Connection:
+        """Return a connection that waits so many seconds for a lock."""
+        connection = sqlite3.connect(
+            f"file:{quote(self.location)}?mode={'rwc' if create else 'rw'}",
+            uri=True,
+            timeout=patience,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        try:
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA wal_autocheckpoint = 0")
+            connection.execute("PRAGMA foreign_keys = ON")
+            # Debian turns it on: forgetting 100 KB would write 100 KB of zeros, on a disk that may be full.
+            connection.execute("PRAGMA secure_delete = OFF")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def set_aside(self) -> None:
+        """Move it away if it is damaged and nobody has it open; raises to say that it did."""
+        aside = self.guard.set_aside(self.location, self.is_corrupt)
+        if aside is not None:
+            raise CatalogueUnavailableError(
+                self.location,
+                f"it was damaged and is kept in {aside}. Restore a backup, or rebuild it from the files with "
+                "`ai-engine doctor --rebuild`",
+            )
+
+    def is_corrupt(self) -> bool:
+        """Take a second look: read the whole structure. No other failure counts as damage."""
+        try:
+            connection = self.connect(READ_PATIENCE)
+            try:
+                return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok")
+            finally:
+                connection.close()
+        except sqlite3.Error as error:
+            return is_damage(error)
+
+    def identify(self) -> tuple[tuple[int, int], ...]:
+        """Return what tells the file and its log from others of the same names."""
+        paths = [self.location, f"{self.location}-wal"]
+        return tuple((stat.st_dev, stat.st_ino) for stat in map(os.stat, paths))
+
+    def allocated(self) -> int:
+        """Return the bytes that it takes on the disk, its log included."""
+        taken = 0
+        for path in (self.location, f"{self.location}-wal"):
+            with suppress(FileNotFoundError):
+                taken += os.stat(path).st_blocks * 512
+        return taken
+
+
+def executor(connection: sqlite3.Connection) -> Callable[..., list[Row]]:
+    """Return what runs a statement over a connection."""
+
+    def execute(statement: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
+        return connection.execute(statement, parameters or {}).fetchall()
+
+    return execute
+
+
+def _schema(connection: sqlite3.Connection) -> int:
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'engine_meta'").fetchall():
+        return 0
+    return int(connection.execute("SELECT value FROM engine_meta WHERE key = 'schema'").fetchone()[0])
+
+
+def _relocator(connection: sqlite3.Connection) -> Callable[[str, str], None]:
+    def relocate(old: str, new: str) -> None:
+        for table, column in (("model_registry", "model_path"), ("engine_debris", "path")):
+            connection.execute(
+                f"UPDATE {table} SET {column} = :new || substr({column}, length(:old) + 1) "
+                f"WHERE substr({column}, 1, length(:old) + 1) = :old || '/'",
+                {"old": old, "new": new},
+            )
+
+    return relocate
+
+
+def is_damage(error: BaseException) -> bool:
+    """Tell whether an error says that the database's own bytes are damaged."""
+    if isinstance(error, sqlite3.Error):
+        return code_of(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return isinstance(error, CatalogueCorruptedError)
+
+
+def code_of(error: sqlite3.Error) -> int | None:
+    """Return the primary error code."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF

@@ -1,0 +1,158 @@
+"""Every longer statement of the catalogue, by name.
+
+Statements name their parameters, so that an adapter can spell them as its driver wants.
+"""
+
+from __future__ import annotations
+
+from ai_engine.domain.performance import NUMBERS
+
+VERSION = """
+    SELECT e.model_id, e.name, e.version, e.seq, r.is_active, r.model_path,
+           e.place, e.digest, e.format, e.size, e.python, e.packages
+    FROM engine_versions e JOIN model_registry r ON r.model_id = e.model_id
+"""
+FIND = VERSION + "WHERE e.name = :name AND e.version = :version"
+FIND_ACTIVE = VERSION + "WHERE e.seq = (SELECT active FROM engine_models WHERE name = :name)"
+VERSIONS = VERSION + "WHERE e.name = :name ORDER BY e.seq"
+EVERYTHING = VERSION + "ORDER BY e.name, e.seq"
+USES = VERSION + "WHERE e.digest = :digest ORDER BY e.seq"
+
+CANDIDATES = """
+    SELECT e.model_id, e.name, e.version, e.seq, r.is_active, r.model_path,
+           e.place, e.digest, e.format, e.size, e.python, e.packages, r.created_at, e.pinned,
+           (SELECT m.{metric} FROM performance_metrics m WHERE m.model_id = e.model_id
+            ORDER BY m.id DESC LIMIT 1)
+    FROM engine_versions e JOIN model_registry r ON r.model_id = e.model_id
+    WHERE :name IS NULL OR e.name = :name
+    ORDER BY e.name, e.seq
+"""
+
+# What must not be, and what may have been before us; each yields a subject and what is wrong with it.
+INCONSISTENCIES = (
+    (
+        "orphan",
+        "SELECT 'performance_metrics', COUNT(*) || ' rows of ' || model_id || ', which is no version' "
+        "FROM performance_metrics WHERE model_id NOT IN (SELECT model_id FROM model_registry) "
+        "GROUP BY model_id",
+    ),
+    (
+        "orphan",
+        "SELECT 'training_history', COUNT(*) || ' rows of ' || model_id || ', which is no version' "
+        "FROM training_history WHERE model_id NOT IN (SELECT model_id FROM model_registry) GROUP BY model_id",
+    ),
+    (
+        "orphan",
+        "SELECT name || '@' || version, 'the row ' || model_id || ' is not served: another row bears its "
+        "number, or another program wrote it' "
+        "FROM model_registry WHERE model_id NOT IN (SELECT model_id FROM engine_versions)",
+    ),
+    (
+        "row",
+        "SELECT name || '@' || version, 'has lost its row in model_registry' "
+        "FROM engine_versions WHERE model_id NOT IN (SELECT model_id FROM model_registry)",
+    ),
+    (
+        "pointer",
+        "SELECT m.name, 'the active version of engine_models is not that of model_registry' "
+        "FROM engine_models m LEFT JOIN engine_versions e ON e.seq = m.active "
+        "LEFT JOIN model_registry r ON r.name = m.name AND r.is_active = 1 "
+        "WHERE COALESCE(e.model_id, '') <> COALESCE(r.model_id, '')",
+    ),
+    (
+        "count",
+        "SELECT m.name, 'engine_models counts ' || m.versions || ' versions and there are ' || COUNT(e.seq) "
+        "FROM engine_models m LEFT JOIN engine_versions e ON e.name = m.name "
+        "GROUP BY m.name, m.versions HAVING m.versions <> COUNT(e.seq)",
+    ),
+    (
+        "blob",
+        "SELECT 'engine_blobs', COUNT(*) || ' blobs that no version has' FROM engine_blobs "
+        "WHERE id NOT IN (SELECT blob FROM engine_versions WHERE blob IS NOT NULL) HAVING COUNT(*) > 0",
+    ),
+)
+
+# The page is cut first, from the index alone; only its rows are joined with their metrics.
+DESCRIBE = """
+    WITH page AS (
+        SELECT seq, model_id, name, digest, format, size, python, packages, pinned
+        FROM engine_versions {where} ORDER BY name, seq DESC LIMIT :limit
+    )
+    SELECT p.seq, r.model_id, r.name, r.version, r.model_type, r.algorithms, r.created_at, r.updated_at,
+           r.is_active, r.model_path, r.metadata, p.digest, p.format, p.size, p.python, p.packages, p.pinned,
+           COUNT(m.model_id), AVG(m.accuracy_score), MAX(m.recorded_at)
+    FROM page p
+    JOIN model_registry r ON r.model_id = p.model_id
+    LEFT JOIN performance_metrics m ON m.model_id = p.model_id
+    GROUP BY p.name, p.seq ORDER BY p.name, p.seq DESC
+"""
+DESCRIBED = (
+    "seq model_id name version model_type algorithms created_at updated_at is_active model_path metadata "
+    "digest format size python packages pinned metric_count avg_accuracy last_metric_update"
+).split()
+
+METRIC = f"SELECT {', '.join(NUMBERS)}, recorded_at FROM performance_metrics WHERE model_id = :model_id "
+ADD_METRIC = f"""
+    INSERT INTO performance_metrics (model_id, recorded_at, {", ".join(NUMBERS)})
+    VALUES (:model_id, :recorded_at, {", ".join(":" + number for number in NUMBERS)})
+"""
+ADD_RUN = """
+    INSERT INTO training_history
+        (model_id, training_started, training_completed, dataset_size, hyperparameters, validation_score)
+    SELECT model_id, :started, :completed, :dataset_size, :hyperparameters, :validation_score
+    FROM model_registry WHERE model_id = :model_id
+    RETURNING id
+"""
+
+RUNS = """
+    SELECT e.name, e.version, t.training_started, t.training_completed, t.dataset_size, t.hyperparameters,
+           t.validation_score
+    FROM engine_versions e JOIN training_history t ON t.model_id = e.model_id
+    WHERE e.name = :name AND (:version IS NULL OR e.version = :version) ORDER BY t.id DESC
+"""
+
+MODEL = """
+    SELECT m.highest, m.versions, m.active, m.move, v.below, v.moved_at, v.version
+    FROM engine_models m LEFT JOIN engine_moves v ON v.seq = m.move
+    WHERE m.name = :name
+"""
+SET_MODEL = """
+    INSERT INTO engine_models (name, highest, versions, active, move)
+    VALUES (:name, :highest, :versions, :active, :move)
+    ON CONFLICT (name) DO UPDATE SET highest = excluded.highest, versions = excluded.versions,
+                                     active = excluded.active, move = excluded.move
+"""
+ADD_REGISTRY = """
+    INSERT INTO model_registry
+        (model_id, name, version, model_type, algorithms, created_at, updated_at, is_active, model_path,
+         metadata)
+    VALUES (:model_id, :name, :version, :model_type, :algorithms, :at, :at, :is_active, :model_path,
+            :metadata)
+"""
+ADD_VERSION = """
+    INSERT INTO engine_versions
+        (model_id, name, version, place, blob, digest, format, size, python, packages)
+    VALUES (:model_id, :name, :version, :place, :blob, :digest, :format, :size, :python, :packages)
+    RETURNING seq
+"""
+ADD_MOVE = """
+    INSERT INTO engine_moves (name, model_id, version, moved_at, actor, reason, before, below)
+    VALUES (:name, :model_id, :version, :at, :actor, :reason, :before, :below)
+    RETURNING seq
+"""
+MOVE = """
+    SELECT v.below, e.seq, v.version
+    FROM engine_moves v LEFT JOIN engine_versions e ON e.name = v.name AND e.version = v.version
+                                                   AND e.model_id = v.model_id
+    WHERE v.seq = :seq
+"""
+MOVES = """
+    WITH RECURSIVE history (seq, before, version, moved_at, actor, reason) AS (
+        SELECT v.seq, v.before, v.version, v.moved_at, v.actor, v.reason
+        FROM engine_models m JOIN engine_moves v ON v.seq = m.move WHERE m.name = :name
+        UNION ALL
+        SELECT v.seq, v.before, v.version, v.moved_at, v.actor, v.reason
+        FROM history h JOIN engine_moves v ON v.seq = h.before
+    )
+    SELECT version, moved_at, actor, reason FROM history ORDER BY seq
+"""
