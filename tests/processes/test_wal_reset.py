@@ -1,7 +1,7 @@
 """Processes write while others checkpoint as we do; the WAL-reset bug would lose commits of theirs.
 
-The bug (sqlite.org/wal.html) needs a checkpoint without the writer's lock to meet a writer that starts the log
-anew. Ours hold it. Every process here checkpoints after every third commit, so that this happens all the time.
+The bug (sqlite.org/wal.html) needs a checkpoint without the writer's lock to meet a writer that starts the
+log anew. Ours hold it. Every process here checkpoints after each third commit, so this happens all the time.
 """
 
 from __future__ import annotations
