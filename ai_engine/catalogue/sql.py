@@ -45,6 +45,10 @@ class Execute(Protocol):
         """Return the rows; an empty list where the statement yields none."""
 
 
+# The seq behind that of every version.
+_BEHIND_ALL = 2**63 - 1
+
+
 @dataclass(slots=True)
 class _Model:
     """The row of a model, with the newest move of its active pointer."""
@@ -92,16 +96,15 @@ class SqlSnapshot:
     def describe(
         self, name: str | None, limit: int | None, after: tuple[str, int] | None
     ) -> list[dict[str, Any]]:
-        conditions = []
         parameters: dict[str, Any] = {"limit": -1 if limit is None else limit}
+        page = statements.PAGE_OF_ALL
         if name is not None:
-            conditions.append("name = :name")
-            parameters["name"] = name
-        if after is not None:
-            conditions.append("(name > :after_name OR (name = :after_name AND seq < :after_seq))")
-            parameters["after_name"], parameters["after_seq"] = after
-        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        return [entry_of(row) for row in self._execute(statements.DESCRIBE.format(where=where), parameters)]
+            page = statements.PAGE_OF_ONE
+            parameters |= {"name": name, "seq": _BEHIND_ALL if after is None else after[1]}
+        elif after is not None:
+            page = statements.NEXT_PAGE
+            parameters |= {"name": after[0], "seq": after[1]}
+        return [entry_of(row) for row in self._execute(statements.DESCRIBE.format(page=page), parameters)]
 
     def count(self, name: str | None = None) -> int:
         if name is None:

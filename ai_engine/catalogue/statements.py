@@ -72,12 +72,19 @@ INCONSISTENCIES = (
     ),
 )
 
+# A page goes on within the model where the last one ended, then through the models behind it: two ranges of
+# one index, where a single condition with OR would read everything before the page.
+_PAGE = "SELECT seq, model_id, name, digest, format, size, python, packages, pinned FROM engine_versions "
+PAGE_OF_ALL = _PAGE + "ORDER BY name, seq DESC LIMIT :limit"
+PAGE_OF_ONE = _PAGE + "WHERE name = :name AND seq < :seq ORDER BY seq DESC LIMIT :limit"
+NEXT_PAGE = (
+    f"SELECT * FROM ({PAGE_OF_ONE}) UNION ALL "
+    f"SELECT * FROM ({_PAGE} WHERE name > :name ORDER BY name, seq DESC LIMIT :limit) LIMIT :limit"
+)
+
 # The page is cut first, from the index alone; only its rows are joined with their metrics.
 DESCRIBE = """
-    WITH page AS (
-        SELECT seq, model_id, name, digest, format, size, python, packages, pinned
-        FROM engine_versions {where} ORDER BY name, seq DESC LIMIT :limit
-    )
+    WITH page AS ({page})
     SELECT p.seq, r.model_id, r.name, r.version, r.model_type, r.algorithms, r.created_at, r.updated_at,
            r.is_active, r.model_path, r.metadata, p.digest, p.format, p.size, p.python, p.packages, p.pinned,
            COUNT(m.model_id), AVG(m.accuracy_score), MAX(m.recorded_at)

@@ -86,7 +86,7 @@ ENGINE_TABLES = (
         UNIQUE (name, version)
     )
     """,
-    "CREATE INDEX engine_versions_order ON engine_versions (name, seq)",
+    "CREATE INDEX engine_versions_order ON engine_versions (name, seq DESC)",
     "CREATE INDEX engine_versions_digest ON engine_versions (digest)",
     # Small artifacts: the bytes are in the commit that makes the version visible. Versions with equal bytes
     # have one blob, found by the digest of any of them.

@@ -1,0 +1,233 @@
+"""Writes ``docs/performance.md`` from the results: ``python -m benchmarks.report [--check]``.
+
+The peers' figures are what the same work cost them on the same machine, as the project measured it when the
+targets were set; "×" is the cost against the raw limit of the same run.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks import chart
+from benchmarks.__main__ import QUESTIONS, SLOW
+from benchmarks.measure import REPOSITORY, RESULTS, amount, times
+
+PAGE = REPOSITORY / "docs" / "performance.md"
+Figures = dict[str, Any]  # a question's figures by key, JSON values
+
+
+@dataclass(frozen=True)
+class Target:
+    """One line of the table.
+
+    Attributes
+    ----------
+    keys : str
+        Figures whose key is this, or starts with it where it ends with ``_``; the worst of them counts.
+    measure : callable
+        What of the figures counts.
+    goal, stretch : float or None
+        It is to be at most this, or at least where `more` is set.
+    """
+
+    work: str
+    peer: str
+    question: str
+    keys: str
+    measure: Callable[[Sequence[Figures]], float]
+    unit: str
+    goal: float
+    stretch: float | None = None
+    more: bool = False
+
+    def met(self, value: float, limit: float) -> bool:
+        return value >= limit if self.more else value <= limit
+
+    def told(self, value: float) -> str:
+        return times(value) if self.unit == "×" else amount(value, self.unit)
+
+
+def worst_ratio(figures: Sequence[Figures]) -> float:
+    return float(max(figure["ratio"]["median"] for figure in figures))
+
+
+def worst(figures: Sequence[Figures]) -> float:
+    return float(max(figure["ours"]["median"] for figure in figures))
+
+
+def growth(figures: Sequence[Figures]) -> float:
+    """Return what the most versions cost by what a thousand do."""
+    known = sorted((f["at"], f["ours"]["median"]) for f in figures if f["at"] >= 1000)
+    return float(known[-1][1] / known[0][1])
+
+
+# A cost that the number of versions does not change repeats within this on a machine that others use too.
+FLAT = 1.25
+TARGETS = (
+    Target("save a small model, median, 0 to 100,000 versions", "1.6× to 4.6×, not durable",
+           "save_small", "p50_", worst_ratio, "×", 0.8, 0.6),
+    Target("the same, 100,000 versions against 1,000", "1.2×", "save_small", "p50_", growth, "×", FLAT),
+    Target("save 200 MB", "1.04×, not durable", "save_large", "seconds", worst_ratio, "×", 1.15, 1.05),
+    Target("memory beside the model while saving 200 MB", "16 MiB",
+           "save_large", "memory", worst, "MiB", 16, 2),
+    Target("load 200 MB: open, get, read all, new process", "3.9×",
+           "load_large", "open_get_read", worst_ratio, "×", 1.5, 1.1),
+    Target("the same model in 4 processes", "4.0 copies",
+           "load_large", "copies_4", worst, "copies", 1.1, 1.02),
+    # 0.05 of what the peers' raw limit took for it, 0.40 to 0.56 ms.
+    Target("get a 200 MB model again", "0.42× (220 µs)", "load_large", "again", worst, "s", 20e-6),
+    Target("stale answers after another process activated", "always",
+           "load_small", "stale", worst, "answers", 0),
+    Target("one metric row, durable", "4.4×", "metric_rows", "one", worst_ratio, "×", 2, 1.2),
+    Target("1,000 metric rows in one call", "none has it",
+           "metric_rows", "batch", worst, "rows/s", 30_000, 100_000, more=True),
+    Target("list 10,000 versions, with metrics and metadata", "9.8×",
+           "listing", "all", worst_ratio, "×", 8, 5.3),
+    Target("a page of 100, growth to the most versions", "3.6× by 10,000",
+           "listing", "page_", growth, "×", FLAT),
+    Target("a page in the middle, growth", "–", "listing", "deep_", growth, "×", FLAT),
+    Target("a page of one name, growth", "–", "listing", "one_", growth, "×", FLAT),
+    Target("the active version of one name", "930 µs", "listing", "view_", worst, "s", 45e-6, 10e-6),
+    Target("import of `ai_engine.models`", "170 ms", "importing", "seconds", worst, "s", 0.25, 0.1),
+    Target("memory after it", "52 MiB", "importing", "memory", worst, "MiB", 45, 30),
+    Target("process start to first answer, 10 to 100,000 versions", "11×",
+           "start", "spawn_", worst_ratio, "×", 8, 4),
+    Target("8 processes saving", "2.7×, a third failing", "contention", "rate", worst_ratio, "×", 1.5, 1),
+    Target("saves lost by 8 processes", "147 of 400", "contention", "lost", worst, "saves", 0),
+    Target("the same 20 MB saved 20 times", "19×", "dedup", "disk", worst_ratio, "×", 1.1),
+    Target("GET one version, 8 connections, against a bare route", "20×",
+           "http", "one_rate", worst_ratio, "×", 1, 0.5),
+    Target("GET 100 versions, 8 connections, against a bare route", "6.1×",
+           "http", "many_rate", worst_ratio, "×", 1, 1 / 3),
+    Target("POST predict, one row, median above a bare route", "–",
+           "http", "predict_above", worst, "s", 1e-3),
+    Target("server: start to first answer, against bare FastAPI", "5.2×",
+           "http", "start", worst_ratio, "×", 1.2),
+    Target("server: memory, against bare FastAPI", "7.3×", "http", "memory", worst_ratio, "×", 1.2),
+)  # fmt: skip
+
+
+def page() -> str:
+    """Return the page."""
+    documents = {
+        question: json.loads((RESULTS / f"{question}.json").read_text())
+        for question in (*QUESTIONS, *SLOW)
+        if (RESULTS / f"{question}.json").exists()
+    }
+    return "\n".join([*_head(documents), *_table(documents), *_details(documents)]) + "\n"
+
+
+def _head(documents: dict[str, Any]) -> Iterator[str]:
+    first = next(iter(documents.values()))
+    machine, versions = first["machine"], first["versions"]
+    yield "# Performance"
+    yield ""
+    yield "![Cost against versions, and memory against processes](pictures/performance.svg)"
+    yield ""
+    yield (
+        "Every figure is a median with the raw limit of the machine measured in turns in the same run: a "
+        "ratio of 1× costs what the work cannot do without, less is better. No save is acknowledged before "
+        "it is durable. `make bench` measures all this on your machine; `benchmarks/` has a file a question."
+    )
+    yield ""
+    yield (
+        f"Measured on {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
+        f"{machine['kernel']}, {machine['filesystem']}, other work going on beside; Python "
+        f"{versions['python']}, SQLite {versions['sqlite']}, numpy {versions['numpy']}, scikit-learn "
+        f"{versions['scikit-learn']}, FastAPI {versions['fastapi']}."
+    )
+    yield ""
+
+
+def _table(documents: dict[str, Any]) -> Iterator[str]:
+    yield "| work | best peer | target | stretch | here | |"
+    yield "|---|---|---|---|---|---|"
+    for target in TARGETS:
+        if target.question not in documents:
+            continue
+        figures = _chosen(documents[target.question], target.keys)
+        value = target.measure(figures)
+        verdict = "met" if target.met(value, target.goal) else "**missed**"
+        if target.stretch is not None and target.met(value, target.stretch):
+            verdict = "stretch met"
+        sign = "≥" if target.more else "≤"
+        stretch = f"{sign} {target.told(target.stretch)}" if target.stretch is not None else ""
+        yield (
+            f"| {target.work} | {target.peer} | {sign} {target.told(target.goal)} | {stretch} "
+            f"| {_here(target, figures, value)} | {verdict} |"
+        )
+    yield ""
+    yield (
+        "The best peer is that of MLflow, BentoML, modelstore and the original software which does the work "
+        "cheapest, measured on this machine in the same way."
+    )
+    yield ""
+
+
+def _here(target: Target, figures: Sequence[Figures], value: float) -> str:
+    if target.measure is not worst_ratio:
+        return target.told(value)
+    ratios = sorted(figure["ratio"]["median"] for figure in figures)
+    span = target.told(value) if len(ratios) == 1 else f"{times(ratios[0])} to {times(ratios[-1])}"
+    values = sorted(figure["ours"]["median"] for figure in figures)
+    absolute = [amount(one, figures[0]["unit"]) for one in dict.fromkeys((values[0], values[-1]))]
+    return f"{span} ({' to '.join(absolute)})"
+
+
+def _chosen(document: dict[str, Any], keys: str) -> list[Figures]:
+    return [
+        figure
+        for figure in document["figures"]
+        if figure["key"] == keys or (keys.endswith("_") and figure["key"].startswith(keys))
+    ]
+
+
+def _details(documents: dict[str, Any]) -> Iterator[str]:
+    yield "## Every figure"
+    for question, document in documents.items():
+        yield ""
+        yield f"### {question}"
+        yield ""
+        yield document["asks"]
+        yield ""
+        yield "| | here | quartiles | raw limit | ratio | quartiles |"
+        yield "|---|---|---|---|---|---|"
+        for figure in document["figures"]:
+            yield f"| {' | '.join(_cells(figure))} |"
+
+
+def _cells(figure: Figures) -> Iterator[str]:
+    unit, raw, ratio = figure["unit"], figure["raw"], figure["ratio"]
+    yield figure["what"]
+    yield amount(figure["ours"]["median"], unit)
+    yield _quartiles(figure["ours"], lambda value: amount(value, unit))
+    yield amount(raw["median"], unit) if raw else ""
+    yield times(ratio["median"]) if ratio else ""
+    yield _quartiles(ratio, times) if ratio else ""
+
+
+def _quartiles(spread: dict[str, Any], told: Callable[[float], str]) -> str:
+    return f"{told(spread['lower'])} to {told(spread['upper'])}" if spread["rounds"] > 1 else ""
+
+
+def main() -> None:
+    text = page()
+    if "--check" not in sys.argv:
+        PAGE.parent.mkdir(exist_ok=True)
+        PAGE.write_text(text)
+        chart.draw()
+        return
+    picture = chart.PICTURES / "performance.svg"
+    for path, wanted in ((PAGE, text), (picture, chart.svg())):
+        if not path.exists() or path.read_text() != wanted:
+            sys.exit(
+                f"{path.relative_to(REPOSITORY)} is not that of the results; run python -m benchmarks.report"
+            )
+
+
+if __name__ == "__main__":
+    main()
