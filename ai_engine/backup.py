@@ -177,8 +177,8 @@ def _settle(stores: Stores) -> None:
         with stores.catalogue.read() as snapshot:
             data = snapshot.blob(digest) if version.artifact.place is Place.ROW else None
         source = stores.artifacts.path(digest) if data is None else None
-        with stores.shelf.stage(path, data, source, records.write(new, version.version)) as publish:
-            publish()
+        with stores.shelf.stage(data) as staged:
+            staged.publish(path, source, records.write(new, version.version))
 
 
 def _versions(stores: Stores) -> list[ModelVersion]:

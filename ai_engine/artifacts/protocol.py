@@ -93,6 +93,23 @@ class ArtifactStore(Protocol):
         """
 
 
+class Staged(Protocol):
+    """A file that is written and has no name yet."""
+
+    def publish(self, path: str, source: str | None, record: bytes) -> None:
+        """Put the file in its place, and the record of its version beside it.
+
+        Parameters
+        ----------
+        path : str
+            The version's file.
+        source : str or None
+            A file that may hold the same bytes already; it then gets one more name.
+        record : bytes
+            What a lost catalogue is rebuilt from.
+        """
+
+
 class Shelf(Protocol):
     """The files under which people find versions; each is a copy of the truth, or another name for it."""
 
@@ -102,21 +119,13 @@ class Shelf(Protocol):
     def record_path(self, path: str) -> str:
         """Return where the record of the version at `path` is."""
 
-    def stage(
-        self, path: str, data: bytes | None, source: str | None, record: bytes
-    ) -> AbstractContextManager[Callable[[], None]]:
-        """Write a version's file and record aside; calling what is yielded puts them in their place.
+    def stage(self, data: bytes | None) -> AbstractContextManager[Staged]:
+        """Write a version's file aside, before anybody knows what it will be called.
 
         Parameters
         ----------
-        path : str
-            Where the file will be.
         data : bytes or None
-            What is in it; None where it is another name for `source`.
-        source : str or None
-            A file that may hold the same bytes already.
-        record : bytes
-            What a lost catalogue is rebuilt from.
+            What is in it; None where it will be another name for a file that there is.
         """
 
     def records(self) -> Iterator[tuple[str, bytes]]:
@@ -124,6 +133,9 @@ class Shelf(Protocol):
 
     def stamp(self) -> int:
         """Return a number that differs once a record or a pointer has come or gone."""
+
+    def write_record(self, path: str, record: bytes) -> None:
+        """Write the record of a version."""
 
     def point(self, name: str, pointer: bytes) -> None:
         """Write down which version of a model became active."""

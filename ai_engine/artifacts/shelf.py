@@ -10,10 +10,11 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 
 from ai_engine.artifacts.directory import ModelDirectory
 from ai_engine.artifacts.files import allocated, make_directory, storage_errors, sync_directories, write_all
+from ai_engine.artifacts.sandbox import Entry
 from ai_engine.domain.names import encode, file_name
 
 _POINTER = ".active.json"
@@ -44,37 +45,29 @@ class LocalShelf:
         return f"{self._records}/{os.path.basename(path)}.json"
 
     @contextmanager
-    def stage(
-        self, path: str, data: bytes | None, source: str | None, record: bytes
-    ) -> Iterator[Callable[[], None]]:
-        with storage_errors(self._directory.path), ExitStack() as entries:
-            copy = self._copy(entries, data, source)
-            about = entries.enter_context(self._directory.sandbox.entry())
-            write_all(about.descriptor, record)
+    def stage(self, data: bytes | None) -> Iterator[_Staged]:
+        with storage_errors(self._directory.path), self._directory.sandbox.entry() as entry:
+            if data is not None:
+                write_all(entry.descriptor, data)
+            yield _Staged(self, entry, data)
 
-            def publish() -> None:
-                os.rename(copy, path)
-                try:
-                    os.rename(about.path, self.record_path(path))
-                except FileNotFoundError:
-                    make_directory(self._records)
-                    os.rename(about.path, self.record_path(path))
-
-            yield publish
-
-    def _copy(self, entries: ExitStack, data: bytes | None, source: str | None) -> str:
-        """Return a file of the sandbox with the bytes: `source` under another name, or a copy of `data`."""
-        entry = entries.enter_context(self._directory.sandbox.entry())
+    def same_file(self, entry: Entry, data: bytes | None, source: str | None) -> str:
+        """Return a path of the sandbox with the bytes: another name for `source`, or the entry itself."""
         if source is not None and (data is None or self.read(source) == data):
             with suppress(OSError):  # no hard links here, or too many on this file: a copy does as well
                 os.link(source, entry.companion, follow_symlinks=False)
                 return entry.companion
         if data is not None:
-            write_all(entry.descriptor, data)
             return entry.path
         assert source is not None  # a large artifact has a file
         os.symlink(os.path.relpath(source, self._directory.path), entry.companion)
         return entry.companion
+
+    def write_record(self, path: str, record: bytes) -> None:
+        with storage_errors(self._records), self._directory.sandbox.entry() as entry:
+            write_all(entry.descriptor, record)
+            make_directory(self._records)
+            os.rename(entry.path, path)
 
     def records(self) -> Iterator[tuple[str, bytes]]:
         for file, text in self._read(".pkl.json"):
@@ -87,10 +80,7 @@ class LocalShelf:
             return 0
 
     def point(self, name: str, pointer: bytes) -> None:
-        with storage_errors(self._records), self._directory.sandbox.entry() as entry:
-            write_all(entry.descriptor, pointer)
-            make_directory(self._records)
-            os.rename(entry.path, f"{self._records}/{encode(name)}{_POINTER}")
+        self.write_record(f"{self._records}/{encode(name)}{_POINTER}", pointer)
 
     def pointers(self) -> Iterator[bytes]:
         for _, text in self._read(_POINTER):
@@ -121,8 +111,8 @@ class LocalShelf:
         return os.path.isfile(path)
 
     def mend(self, path: str, data: bytes | None, source: str | None = None) -> None:
-        with storage_errors(path), ExitStack() as entries:
-            os.rename(self._copy(entries, data, source), path)
+        with self.stage(data) as staged:
+            os.rename(self.same_file(staged.entry, data, source), path)
 
     def sync(self) -> None:
         sync_directories(self._directory.path, self._records)
@@ -146,3 +136,15 @@ class LocalShelf:
         except FileNotFoundError:
             return 0
         return allocated(found)
+
+
+class _Staged:
+    """See protocol.Staged."""
+
+    def __init__(self, shelf: LocalShelf, entry: Entry, data: bytes | None) -> None:
+        self.entry = entry
+        self._shelf, self._data = shelf, data
+
+    def publish(self, path: str, source: str | None, record: bytes) -> None:
+        os.rename(self._shelf.same_file(self.entry, self._data, source), path)
+        self._shelf.write_record(self._shelf.record_path(path), record)

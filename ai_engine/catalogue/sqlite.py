@@ -188,7 +188,7 @@ class SqliteCatalogue:
                         self.location, f"another program has kept it locked for {PATIENCE:.0f} s"
                     ) from error
             time.sleep(random.uniform(pause / 2, pause))
-            pause = min(pause * 1.2, 0.005)
+            pause = min(pause * 1.2, 0.0015)
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:
         try:

@@ -15,6 +15,7 @@ from typing import Any
 from ai_engine.catalogue.protocol import Transaction
 from ai_engine.domain.errors import ArtifactCorruptedError, StorageError
 from ai_engine.domain.records import Digest, ModelVersion, Place
+from ai_engine.registry import records
 from ai_engine.registry.outage import Outage
 from ai_engine.registry.reading import Reader
 from ai_engine.registry.records import Records
@@ -168,6 +169,7 @@ class Doctor:
         if version.artifact.place is Place.PATH:
             return
         yield from self._file(version, data, repair)
+        yield from self._record(version, repair)
 
     def _file(self, version: ModelVersion, data: memoryview, repair: bool) -> Iterator[Finding]:
         small = version.artifact.place is Place.ROW
@@ -181,6 +183,18 @@ class Doctor:
             source = None if small else self._stores.artifacts.path(Digest(str(version.artifact.digest)))
             self._stores.shelf.mend(version.model_path, bytes(data) if small else None, source)
         yield Finding(Severity.DISORDER, "file", version.model_path, "is missing or altered", repair)
+
+    def _record(self, version: ModelVersion, repair: bool) -> Iterator[Finding]:
+        path = self._stores.shelf.record_path(version.model_path)
+        if self._stores.shelf.exists(path) or not self._still_there(version):
+            return
+        if repair:
+            with self._stores.catalogue.read() as snapshot:
+                record = records.write(snapshot.whole(version), version.version)
+            self._stores.shelf.write_record(path, record)
+        yield Finding(
+            Severity.DISORDER, "record", path, "is missing: a lost database could not be rebuilt", repair
+        )
 
     def _still_there(self, version: ModelVersion) -> bool:
         """Tell whether nobody has dropped the version since the examination began."""

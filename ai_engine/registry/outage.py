@@ -26,7 +26,7 @@ from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.records import ModelVersion, NewVersion, Place, Run, SavedVersion
 from ai_engine.registry import records, wire
 from ai_engine.registry.records import Records
-from ai_engine.registry.saving import Prepared, publish_file
+from ai_engine.registry.saving import Prepared, publish
 from ai_engine.registry.stores import Stores
 
 log = logging.getLogger(__name__)
@@ -137,11 +137,11 @@ class Outage:
             assert digest is not None  # it was just computed
             source = self._stores.artifacts.path(digest)
             record = records.write(new, number)
-            publish = held.enter_context(self._stores.shelf.stage(path, ready.data, source, record))
+            staged = held.enter_context(self._stores.shelf.stage(ready.data))
             entry = self._append({"kind": "save", "version": document, "model_path": path, "digest": digest})
             if not self._stores.artifacts.has(digest):  # a sweep that had not seen the entry yet
                 self._renew(renew, entry)
-            publish_file(path, publish)
+            publish(staged, path, source, record)
         return SavedVersion(new.model_id, new.name, number, active=new.activate)
 
     def _renew(self, renew: Callable[[], object], entry: Waiting) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from secrets import token_hex
 from typing import Any
@@ -45,7 +45,7 @@ from ai_engine.registry import records
 from ai_engine.registry.loaded import LoadedModels
 from ai_engine.registry.reads import Reads
 from ai_engine.registry.retention import Retention
-from ai_engine.registry.saving import Prepared, prepared, publish_file
+from ai_engine.registry.saving import Prepared, prepared, publish
 from ai_engine.registry.stores import Stores
 from ai_engine.registry.sweep import Sweeper
 
@@ -165,7 +165,7 @@ class Registry(Reads):
 
     def _commit_row(self, new: NewVersion, ready: Prepared, actor: str) -> SavedVersion:
         artifacts, shelf = self._stores.artifacts, self._stores.shelf
-        with ExitStack() as staged:
+        with shelf.stage(ready.data) as staged:
             with self._catalogue.write() as work:
                 digest = _digest(new)
                 if ready.data is None:
@@ -176,9 +176,7 @@ class Registry(Reads):
                     twins = work.uses(digest)
                     source = twins[0].model_path if twins else None
                 version = work.add(new, ready.data, lambda number: self._path(work, new.name, number), actor)
-                record = records.write(new, version.version)
-                publish = staged.enter_context(shelf.stage(version.model_path, ready.data, source, record))
-            publish_file(version.model_path, publish)
+            publish(staged, version.model_path, source, records.write(new, version.version))
         return SavedVersion(new.model_id, new.name, version.version, active=new.activate)
 
     def _path(self, work: Transaction, name: str, number: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from ai_engine.artifacts.protocol import ArtifactStore, ArtifactWriter
+from ai_engine.artifacts.protocol import ArtifactStore, ArtifactWriter, Staged
 from ai_engine.domain.digests import digest_of
 from ai_engine.domain.records import Artifact, Place
 from ai_engine.formats import choice
@@ -57,9 +57,9 @@ def prepared(what: str, model: object, store: ArtifactStore) -> Iterator[Prepare
         yield Prepared(artifact, dumped.data, lambda: [writer.finish() for writer in writers])
 
 
-def publish_file(path: str, publish: Callable[[], None]) -> None:
+def publish(staged: Staged, path: str, source: str | None, record: bytes) -> None:
     """Put the file of a version in its place; the version is saved whether or not that works."""
     try:
-        publish()
+        staged.publish(path, source, record)
     except OSError as error:
         log.error("%s cannot be written and will be when it is next loaded: %s", path, error)

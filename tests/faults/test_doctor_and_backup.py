@@ -74,6 +74,7 @@ def test_a_healthy_registry_has_no_findings(filled: Path) -> None:
 DAMAGE: list[tuple[str, str, Callable[[Path], object], bool]] = [
     ("file gone", "file", lambda d: (d / "cpu@1.0.0.pkl").unlink(), True),
     ("file altered", "file", lambda d: (d / "cpu@1.0.0.pkl").write_bytes(b"x"), True),
+    ("record gone", "record", lambda d: (d / ".engine/records/cpu@1.0.0.pkl.json").unlink(), True),
     ("link gone", "file", lambda d: (d / "big@1.0.0.pkl").unlink(), True),
     ("artifact gone", "artifact", lambda d: next((d / ".engine/artifacts").iterdir()).unlink(), False),
     ("unknown bytes", "artifact", lambda d: (d / ".engine/artifacts" / ("0" * 64)).write_bytes(b"x"), True),
