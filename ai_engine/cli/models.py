@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +13,7 @@ import typer
 
 from ai_engine.cli.options import STORAGE, AsJson, Name, Version, with_settings
 from ai_engine.cli.output import print_facts, print_json, print_table, printable
+from ai_engine.domain.clock import to_iso
 from ai_engine.domain.errors import InvalidInputError, ModelNotFoundError, VersionNotFoundError
 from ai_engine.domain.records import ModelVersion
 from ai_engine.domain.retention import Policy
@@ -212,6 +213,42 @@ def delete(settings: Settings, name: Name, version: Version, as_json: AsJson = F
         print_json({"model_name": name, "version": version, "freed_bytes": freed})
     else:
         print(f"{name}: {version} is deleted")
+
+
+@app.command()
+@with_settings(*STORAGE)
+def history(
+    settings: Settings,
+    name: Name,
+    at: Annotated[
+        datetime | None, typer.Option(help="Only what was active at this moment, in UTC.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell which version was active when, who made it so, and why."""
+    with open_registry(settings) as registry:
+        if not registry.versions(name):
+            raise ModelNotFoundError(name)
+        moves = registry.activations(name)
+        active = registry.active_at(name, at.replace(tzinfo=UTC)) if at is not None else None
+    if at is not None:
+        print_json({"version": active}) if as_json else print(
+            active or "none was active, or none is recorded"
+        )
+        return
+    told = [
+        {
+            "version": move.version,
+            "activated_at": to_iso(move.activated_at),
+            "actor": move.actor,
+            "reason": move.reason,
+        }
+        for move in moves
+    ]
+    if as_json:
+        print_json({"model_name": name, "history": told})
+    else:
+        print_table(("version", "active from", "by", "because"), (list(move.values()) for move in told))
 
 
 @app.command()

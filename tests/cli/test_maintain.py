@@ -93,3 +93,29 @@ def test_a_backup_restores_elsewhere(filled: Path, tmp_path: Path) -> None:
         assert manager.get_model("cpu") == large(1)
     engine("restore", tmp_path / "backup", "--model-dir", tmp_path / "again", expect=1)
     engine("restore", tmp_path / "nowhere", "--model-dir", tmp_path / "third", expect=1)
+
+
+def test_who_made_what_active_is_told(filled: Path) -> None:
+    with ModelManager(filled) as manager:
+        manager.rollback("cpu")
+    told = engine_json("models", "history", "cpu", "--model-dir", filled)["history"]
+    assert [move["version"] for move in told] == ["1.0.0", "1.0.1", "1.0.0"]
+    assert told[-1]["reason"] == "rollback from 1.0.1"
+    assert "rollback from" in engine("models", "history", "cpu", "--model-dir", filled)
+    before = engine_json("models", "history", "cpu", "--at", "2020-01-01", "--model-dir", filled)
+    assert before == {"version": None}
+    later = told[-1]["activated_at"].rstrip("Z").partition(".")[0]
+    year = str(int(later[:4]) + 1) + later[4:]
+    assert engine("models", "history", "cpu", "--at", year, "--model-dir", filled).strip() == "1.0.0"
+    engine("models", "history", "nobody", "--model-dir", filled, expect=3)
+
+
+def test_pinning_keeps_a_version(filled: Path) -> None:
+    engine("models", "pin", "cpu", "1.0.0", "--model-dir", filled)
+    planned = engine_json("models", "cleanup", "--keep", "1", "--dry-run", "--model-dir", filled)
+    assert planned["removed"] == []
+    engine("models", "unpin", "cpu", "1.0.0", "--model-dir", filled)
+    planned = engine_json("models", "cleanup", "--keep", "1", "--dry-run", "--model-dir", filled)
+    done = engine_json("models", "cleanup", "--keep", "1", "--yes", "--model-dir", filled)
+    assert planned["removed"] == done["removed"] == [{"name": "cpu", "version": "1.0.0"}]
+    assert planned["freed_bytes"] == done["freed_bytes"]

@@ -198,6 +198,18 @@ def test_a_database_of_a_newer_version_is_refused_with_a_sentence(filled: Path) 
         ModelManager(filled)
 
 
+def test_a_hand_edited_file_of_ours_is_told_of(filled: Path) -> None:
+    (filled / ".engine" / "catalogue.json").write_text("edited")
+    with ModelManager(filled) as manager:
+        health = manager.registry.health()
+        assert health["status"] == "degraded"
+        assert "catalogue.json" in health["reason"]
+        manager.save_model("cpu", "during")
+        assert manager.get_model("cpu") == "during"
+    found = examine(filled)
+    assert "catalogue.json" in found[0].detail
+
+
 # -- backup --------------------------------------------------------------------------------------------------
 
 
