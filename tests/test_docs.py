@@ -34,7 +34,7 @@ def test_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", *sorted(map(str, Path("docs").glob("*.md")))]
+    "document", ["README.md", "CONTRIBUTING.md", *sorted(map(str, Path("docs").glob("*.md")))]
 )
 def test_links_lead_somewhere(document: str) -> None:
     text = (ROOT / document).read_text()

@@ -118,7 +118,7 @@ class Registry(Reads):
             If neither the catalogue nor the outage journal can take it.
         """
         new = _new_version(name, version, model_type, algorithms, metadata, activate, performance, run)
-        with prepared(f"the model {name!r}", model, self._stores.artifacts) as ready:
+        with self._prepared(name, model) as ready:
             return self._commit(replace(new, artifact=ready.artifact), ready, actor)
 
     def register(self, name: str, model: object, version: str) -> None:
@@ -131,7 +131,7 @@ class Registry(Reads):
         """
         new = _new_version(name, version, None, None, None, True, None, None)
         try:
-            with prepared(f"the model {name!r}", model, self._stores.artifacts) as ready:
+            with self._prepared(name, model) as ready:
                 known = self._known(name, version)
                 if known is None:
                     self._commit(replace(new, artifact=ready.artifact), ready, None)
@@ -144,6 +144,20 @@ class Registry(Reads):
         except (SerializationError, StorageError) as error:
             self._memory.hold(name, version, model)
             log.warning("%s@%s is kept in memory only and ends with this process: %s", name, version, error)
+
+    @contextmanager
+    def _prepared(self, name: str, model: object) -> Iterator[Prepared]:
+        """Turn an object into bytes, and let go of them again if the save is refused."""
+        ready: Prepared | None = None
+        try:
+            with prepared(f"the model {name!r}", model, self._stores.artifacts) as ready:
+                yield ready
+        except OutcomeUnknownError:
+            raise
+        except BaseException:
+            if ready is not None and ready.data is None:
+                self._sweeper.discard(_digest(ready.artifact))
+            raise
 
     def _known(self, name: str, version: str) -> ModelVersion | None:
         try:
@@ -167,7 +181,7 @@ class Registry(Reads):
         artifacts, shelf = self._stores.artifacts, self._stores.shelf
         with shelf.stage(ready.data) as staged:
             with self._catalogue.write() as work:
-                digest = _digest(new)
+                digest = _digest(new.artifact)
                 if ready.data is None:
                     if not artifacts.has(digest):  # a sweep took equal bytes that were known before
                         ready.renew()
@@ -374,10 +388,9 @@ def _new_version(
     )
 
 
-def _digest(new: NewVersion) -> Digest:
-    digest = new.artifact.digest
-    assert digest is not None  # `prepared` computed it
-    return digest
+def _digest(artifact: Artifact) -> Digest:
+    assert artifact.digest is not None  # `prepared` computed it
+    return artifact.digest
 
 
 def _found(work: Transaction, name: str, version: str) -> ModelVersion:

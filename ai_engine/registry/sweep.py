@@ -7,7 +7,10 @@ sees what the first has done.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from ai_engine.catalogue.protocol import Debris, Transaction
+from ai_engine.domain.errors import StorageError
 from ai_engine.domain.records import Digest
 from ai_engine.registry.stores import Stores
 
@@ -51,6 +54,17 @@ class Sweeper:
         if work.uses(digest) or digest in awaited:
             return 0
         return self._stores.artifacts.delete(digest)
+
+    def discard(self, digest: Digest) -> None:
+        """Remove the bytes of a save that was refused, unless somebody else has them, or is about to."""
+        with (
+            suppress(StorageError),
+            self._stores.journal.replaying() as waiting,
+            self._stores.catalogue.write() as work,
+        ):
+            if digest not in self._stores.artifacts.in_flight():
+                awaited = {str(entry.operation.get("digest")) for entry in waiting}
+                self._remove_artifact(work, digest, awaited)
 
     def sweep_leftovers(self) -> int:
         """Remove what killed writers left; return how many of them there were."""

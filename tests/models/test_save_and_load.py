@@ -113,6 +113,16 @@ def test_a_version_is_written_once(manager: ModelManager) -> None:
     assert manager.get_model_info()["total"] == 1
 
 
+def test_a_save_that_is_refused_leaves_no_bytes(manager: ModelManager) -> None:
+    manager.save_model("cpu", large(1), version="1.0.0")
+    before = everything_below(manager.model_dir)
+    for model in (large(2), large(1)):
+        with pytest.raises(VersionExistsError):
+            manager.save_model("cpu", model, version="1.0.0")
+        assert everything_below(manager.model_dir) == before
+    assert manager.get_model("cpu") == large(1)
+
+
 def test_ids_and_files_of_different_pairs_never_collide(manager: ModelManager) -> None:
     pairs = [
         *[("a_1", "0.0"), ("a", "1_0.0"), ("a", "1 0.0"), ("A", "1_0.0"), ("cpu", "X"), ("cpu", "x")],
