@@ -225,12 +225,12 @@ class Doctor:
 
     def _records(self) -> Iterator[Finding]:
         """Find records of versions that the catalogue does not know: it was lost, or set back."""
-        waiting = {item.new.model_id for item in self._outage.pending()}
+        known = {item.new.model_id for item in self._outage.pending()}
         with self._stores.catalogue.read() as snapshot:
-            known = {version.model_id for version in snapshot.everything()}
+            known |= {version.model_id for version in snapshot.everything()}
             debris = {item.path for item in snapshot.debris(-1)}
         for record in Records(self._stores.shelf):
             path = self._stores.shelf.record_path(record.model_path)
-            if record.new.model_id not in known | waiting and path not in debris:
+            if record.new.model_id not in known and path not in debris:
                 detail = "is recorded and not in the catalogue; `ai-engine doctor --rebuild` adds it"
                 yield Finding(Severity.DISORDER, "record", f"{record.new.name}@{record.version}", detail)
