@@ -56,7 +56,7 @@ def ask(answer: Answer, options: Options) -> None:
                 manager.activate("pair", "1.0.1")
             answer.add("stale", "stale answers after another process activated", "answers", [stale])
         ours, limit = [], []
-        for _ in range(options.times(15)):
+        for _ in range(options.times(7)):
             limit.append(child("load_small", "raw", directory))
             ours.append(child("load_small", "ours", directory))
         answer.add("fresh", "open, get and use it, new process", "s", ours, limit)

@@ -304,6 +304,7 @@ def keep(answer: Answer, options: Options) -> None:
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(os.path.realpath(options.place)),
         "versions": versions(),
+        "load_average": round(os.getloadavg()[1], 1),  # of the last five minutes: how quiet the machine was
         "figures": [_rounded(asdict(figure)) for figure in answer.figures],
     }
     RESULTS.mkdir(exist_ok=True)

@@ -70,7 +70,7 @@ FLAT = 1.25
 TARGETS = (
     Target("save a small model, median, 0 to 100,000 versions", "1.6× to 4.6×, not durable",
            "save_small", "p50_", worst_ratio, "×", 0.8, 0.6),
-    Target("the same, 100,000 versions against 1,000", "1.2×", "save_small", "p50_", growth, "×", FLAT),
+    Target("the same, 100,000 versions against 1,000", "–", "save_small", "p50_", growth, "×", FLAT),
     Target("save 200 MB", "1.04×, not durable", "save_large", "seconds", worst_ratio, "×", 1.15, 1.05),
     Target("memory beside the model while saving 200 MB", "16 MiB",
            "save_large", "memory", worst, "MiB", 16, 2),
@@ -80,24 +80,24 @@ TARGETS = (
            "load_large", "copies_4", worst, "copies", 1.1, 1.02),
     # 0.05 of what the peers' raw limit took for it, 0.40 to 0.56 ms.
     Target("get a 200 MB model again", "0.42× (220 µs)", "load_large", "again", worst, "s", 20e-6),
-    Target("stale answers after another process activated", "always",
+    Target("stale answers after another process activated", "–",
            "load_small", "stale", worst, "answers", 0),
     Target("one metric row, durable", "4.4×", "metric_rows", "one", worst_ratio, "×", 2, 1.2),
     Target("1,000 metric rows in one call", "none has it",
            "metric_rows", "batch", worst, "rows/s", 30_000, 100_000, more=True),
     Target("list 10,000 versions, with metrics and metadata", "9.8×",
            "listing", "all", worst_ratio, "×", 8, 5.3),
-    Target("a page of 100, growth to the most versions", "3.6× by 10,000",
+    Target("a page of 100, growth to the most versions", "200× to 6,500×, growing",
            "listing", "page_", growth, "×", FLAT),
     Target("a page in the middle, growth", "–", "listing", "deep_", growth, "×", FLAT),
     Target("a page of one name, growth", "–", "listing", "one_", growth, "×", FLAT),
-    Target("the active version of one name", "930 µs", "listing", "view_", worst, "s", 45e-6, 10e-6),
+    Target("the active version of one name", "890 µs", "listing", "view_", worst, "s", 45e-6, 10e-6),
     Target("import of `ai_engine.models`", "170 ms", "importing", "seconds", worst, "s", 0.25, 0.1),
     Target("memory after it", "52 MiB", "importing", "memory", worst, "MiB", 45, 30),
     Target("process start to first answer, 10 to 100,000 versions", "11×",
            "start", "spawn_", worst_ratio, "×", 8, 4),
     Target("8 processes saving", "2.7×, a third failing", "contention", "rate", worst_ratio, "×", 1.5, 1),
-    Target("saves lost by 8 processes", "147 of 400", "contention", "lost", worst, "saves", 0),
+    Target("saves lost by 8 processes", "0 to 350 of 400", "contention", "lost", worst, "saves", 0),
     Target("the same 20 MB saved 20 times", "19×", "dedup", "disk", worst_ratio, "×", 1.1),
     Target("GET one version, 8 connections, against a bare route", "20×",
            "http", "one_rate", worst_ratio, "×", 1, 0.5),
@@ -141,6 +141,13 @@ def _head(documents: dict[str, Any]) -> Iterator[str]:
         f"{versions['scikit-learn']}, FastAPI {versions['fastapi']}."
     )
     yield ""
+    yield (
+        "The machine was not quiet: both cores were taken by other work, with more than one process waiting "
+        "for each. Whoever waits for a sync then waits for its turn as well (4 ms here), so that "
+        "the ratios of short durable work, a small save or one metric row, count syncs more than they count "
+        "instructions. On a quiet machine they are less favourable; run `make bench` on yours."
+    )
+    yield ""
 
 
 def _table(documents: dict[str, Any]) -> Iterator[str]:
@@ -151,9 +158,7 @@ def _table(documents: dict[str, Any]) -> Iterator[str]:
             continue
         figures = _chosen(documents[target.question], target.keys)
         value = target.measure(figures)
-        verdict = "met" if target.met(value, target.goal) else "**missed**"
-        if target.stretch is not None and target.met(value, target.stretch):
-            verdict = "stretch met"
+        verdict = _verdict(target, figures, value)
         sign = "≥" if target.more else "≤"
         stretch = f"{sign} {target.told(target.stretch)}" if target.stretch is not None else ""
         yield (
@@ -163,9 +168,26 @@ def _table(documents: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield (
         "The best peer is that of MLflow, BentoML, modelstore and the original software which does the work "
-        "cheapest, measured on this machine in the same way."
+        "cheapest, measured on this machine in the same way; – where none was. Unsettled: the "
+        "quartiles of the "
+        "measurement lie on both sides of the target."
     )
     yield ""
+
+
+def _verdict(target: Target, figures: Sequence[Figures], value: float) -> str:
+    """Say whether the target is met; not where the quartiles of what decides lie on both sides of it."""
+    ends: set[bool] = set()
+    if target.measure is not growth:
+        of = "ratio" if target.measure is worst_ratio else "ours"
+        decisive = max((figure[of] for figure in figures), key=lambda spread: float(spread["median"]))
+        ends = {target.met(decisive[end], target.goal) for end in ("lower", "upper")}
+    if len(ends) == 2:
+        return "unsettled"
+    if not target.met(value, target.goal):
+        return "**missed**"
+    stretched = target.stretch is not None and target.met(value, target.stretch)
+    return "stretch met" if stretched else "met"
 
 
 def _here(target: Target, figures: Sequence[Figures], value: float) -> str:

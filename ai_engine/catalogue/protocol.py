@@ -90,6 +90,9 @@ class Snapshot(Protocol):
     def inconsistencies(self) -> list[tuple[str, str, str]]:
         """Return what in the tables contradicts itself: the kind, the subject, and what is wrong."""
 
+    def user(self, digest: Digest) -> ModelVersion | None:
+        """Return a version whose bytes these are; None where there is none."""
+
     def uses(self, digest: Digest) -> list[ModelVersion]:
         """Return the versions whose bytes these are."""
 

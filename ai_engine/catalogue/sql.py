@@ -201,6 +201,10 @@ class SqlSnapshot:
             (kind, *row) for kind, statement in statements.INCONSISTENCIES for row in self._execute(statement)
         ]
 
+    def user(self, digest: Digest) -> ModelVersion | None:
+        rows = self._execute(statements.USES + " LIMIT 1", {"digest": digest})
+        return version_of(rows[0]) if rows else None
+
     def uses(self, digest: Digest) -> list[ModelVersion]:
         return [version_of(row) for row in self._execute(statements.USES, {"digest": digest})]
 
@@ -370,7 +374,7 @@ class SqlTransaction(SqlSnapshot):
         for path in files:
             self._add_debris(path, None)
         digest = version.artifact.digest
-        if digest is None or self.uses(digest):
+        if digest is None or self.user(digest):
             return
         self._execute("DELETE FROM engine_blobs WHERE id = :id", {"id": rows[0][0]})
         self._execute("DELETE FROM engine_seals WHERE digest = :digest", {"digest": digest})

@@ -206,7 +206,7 @@ class Doctor:
         """Find bytes that no version has, nobody waits for and no live writer holds."""
         recorded = {record.new.artifact.digest for record in Records(self._stores.shelf)}
         with self._stores.catalogue.read() as snapshot:
-            unused = [digest for digest in self._stores.artifacts.list() if not snapshot.uses(digest)]
+            unused = [digest for digest in self._stores.artifacts.list() if not snapshot.user(digest)]
         for digest in unused:
             with self._stores.journal.replaying() as waiting, self._stores.catalogue.write() as work:
                 awaited = {entry.operation.get("digest") for entry in waiting}
@@ -221,7 +221,7 @@ class Doctor:
             yield Finding(Severity.DISORDER, "artifact", digest, "no version has these bytes", repair)
 
     def _in_use(self, work: Transaction, digest: Digest) -> bool:
-        return bool(work.uses(digest)) or digest in self._stores.artifacts.in_flight()
+        return work.user(digest) is not None or digest in self._stores.artifacts.in_flight()
 
     def _records(self) -> Iterator[Finding]:
         """Find records of versions that the catalogue does not know: it was lost, or set back."""

@@ -187,8 +187,8 @@ class Registry(Reads):
                         ready.renew()
                     source = artifacts.path(digest)
                 else:
-                    twins = work.uses(digest)
-                    source = twins[0].model_path if twins else None
+                    twin = work.user(digest)
+                    source = twin.model_path if twin else None
                 version = work.add(new, ready.data, lambda number: self._path(work, new.name, number), actor)
             publish(staged, version.model_path, source, records.write(new, version.version))
         return SavedVersion(new.model_id, new.name, version.version, active=new.activate)

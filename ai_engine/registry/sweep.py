@@ -51,7 +51,7 @@ class Sweeper:
         return self._remove_artifact(work, item.digest, awaited)
 
     def _remove_artifact(self, work: Transaction, digest: Digest, awaited: set[str]) -> int:
-        if work.uses(digest) or digest in awaited:
+        if work.user(digest) or digest in awaited:
             return 0
         return self._stores.artifacts.delete(digest)
 

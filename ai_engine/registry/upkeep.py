@@ -29,15 +29,23 @@ class Upkeep:
         What a clean-up keeps; None: none is made.
     clean_up_every : float
         Seconds between two clean-ups.
+    settle : float
+        Seconds before the first artifact is read: a service that starts has better things to do.
     """
 
     def __init__(
-        self, registry: Registry, verify_rate: float, policy: Policy | None, clean_up_every: float
+        self,
+        registry: Registry,
+        verify_rate: float,
+        policy: Policy | None,
+        clean_up_every: float,
+        settle: float = 60.0,
     ) -> None:
         self._registry = registry
         self._verify_rate = verify_rate
         self._policy = policy
         self._clean_up_every = clean_up_every
+        self._settle = settle
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ai-engine-upkeep", daemon=True)
 
@@ -50,7 +58,7 @@ class Upkeep:
         self._thread.join()
 
     def _run(self) -> None:
-        verify_at = time.monotonic() if self._verify_rate else float("inf")
+        verify_at = time.monotonic() + self._settle if self._verify_rate else float("inf")
         clean_up_at = time.monotonic() if self._policy else float("inf")
         while True:
             due = min(verify_at, clean_up_at) - time.monotonic()

@@ -50,7 +50,7 @@ def test_the_thread_verifies_and_cleans_up_and_ends(tmp_path: Path, monkeypatch:
             return found
 
         monkeypatch.setattr(manager.registry, "verify", telling)
-        with Upkeep(manager.registry, 1e12, Policy(keep_versions=2), 3600.0):
+        with Upkeep(manager.registry, 1e12, Policy(keep_versions=2), 3600.0, settle=0.0):
             assert verified.wait(20)
         assert manager.model_versions["cpu"] == ["1.0.3", "1.0.4"]
         assert manager.registry.health()["damaged"] == []

@@ -76,7 +76,7 @@ def test_a_batch_of_metrics_is_one_transaction_and_one_statement_each(
     manager: ModelManager, statements: Caught
 ) -> None:
     statements.clear()
-    manager.registry.record("a", "1.0.0", *[MEASURED] * 100)
+    manager.registry.record("c", "1.0.0", *[MEASURED] * 100)
     assert statements.count("COMMIT") <= 2  # of the look for the version, and of the measurements
     assert len(statements) <= 100 + 7
 
