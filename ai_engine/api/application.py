@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 
 from ai_engine.api import problems, schemas
 from ai_engine.api.gate import Gate
+from ai_engine.api.heads import HeadAsGet
 from ai_engine.api.health import Health
 from ai_engine.api.instruments import Instruments, Measured
 from ai_engine.api.routes import models, operations, work
@@ -58,7 +59,7 @@ def create_app(opened: Callable[[], AbstractContextManager[Opened]], hosts: Coll
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=[Middleware(Measured, instruments), Middleware(Gate, hosts)],
+        middleware=[Middleware(HeadAsGet), Middleware(Measured, instruments), Middleware(Gate, hosts)],
         generate_unique_id_function=lambda route: route.name,
     )
     problems.install(app)

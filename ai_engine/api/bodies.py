@@ -17,6 +17,20 @@ _MOST_DIGITS: Final = 300
 _FIELD: Final = "body"
 
 
+async def json_text(request: Request) -> bytes:
+    """Return the body of a request, which is said to be JSON and not read yet.
+
+    Raises
+    ------
+    RefusedError
+        415 where the content is declared to be something else.
+    """
+    _check_content_type(request.headers.get("content-type"))
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise RefusedError(415, "unsupported-content-encoding", "send the body without compression")
+    return await request.body()
+
+
 async def json_object(request: Request) -> dict[str, Any]:
     """Return the body of a request, a JSON object.
 
@@ -27,14 +41,11 @@ async def json_object(request: Request) -> dict[str, Any]:
     InvalidInputError
         If it is not the JSON of an object, in UTF-8, with finite numbers and each key once.
     """
-    _check_content_type(request.headers.get("content-type"))
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise RefusedError(415, "unsupported-content-encoding", "send the body without compression")
-    data = await request.body()
     # In a thread: 64 MiB take a second to read.
-    return await to_thread.run_sync(read_object, data)
+    return await to_thread.run_sync(read_object, await json_text(request))
 
 
+Text = Annotated[bytes, Depends(json_text)]
 Body = Annotated[dict[str, Any], Depends(json_object)]
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Mapping
 from dataclasses import asdict
+from subprocess import Popen
 from typing import Any, Final
 
-import psutil
 from anyio import CapacityLimiter, to_thread
 
 from ai_engine.api.problems import RefusedError
 from ai_engine.settings import Settings
-from ai_engine.training.child import COMMAND, train_in_child
+from ai_engine.training.child import train_in_child
 
 # Requests whose rows may wait in memory for a free core, for each core.
 WAITING: Final = 8
@@ -33,6 +31,7 @@ class Trainings:
         # Tokens of its own: trainings that wait must not take the threads that answer reads.
         self._places = CapacityLimiter(cores or os.cpu_count() or 1)
         self._stopping = False
+        self._children: set[Popen[bytes]] = set()
         self.begun = self.failed = 0
 
     @property
@@ -45,35 +44,47 @@ class Trainings:
         """How many wait for a core."""
         return self._places.statistics().tasks_waiting
 
-    async def train(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the answer to a training request (JSON values) once its version is saved."""
+    async def train(self, request: bytes) -> dict[str, Any]:
+        """Return the answer (JSON values) to a request, a line of JSON, once its version is saved."""
         if self.waiting >= WAITING * self._places.total_tokens:
             raise RefusedError(
                 503, "too-many-trainings", f"{self.waiting} trainings are waiting already; try again later"
             )
         return await to_thread.run_sync(self._train, request, abandon_on_cancel=True, limiter=self._places)
 
-    def _train(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def _train(self, request: bytes) -> dict[str, Any]:
         if self._stopping:
             raise _stopped()
         self.begun += 1
+        started: list[Popen[bytes]] = []
+
+        def on_start(child: Popen[bytes]) -> None:
+            started.append(child)
+            self._children.add(child)
+            if self._stopping:  # since it was asked above
+                child.kill()
+
         try:
             return train_in_child(
-                asdict(self._settings), request, _ignore_progress, self._settings.training_timeout
+                asdict(self._settings),
+                request,
+                _ignore_progress,
+                self._settings.training_timeout,
+                on_start=on_start,
             )
         except BaseException:
             self.failed += 1
             if self._stopping:
                 raise _stopped() from None
             raise
+        finally:
+            self._children.difference_update(started)
 
     def stop(self) -> None:
-        """End every training of this process; those who wait for one are told so."""
+        """End every training; those who wait for one are told so."""
         self._stopping = True
-        for child in psutil.Process().children():
-            with contextlib.suppress(psutil.Error):
-                if COMMAND[-1] in child.cmdline():
-                    child.kill()
+        for child in tuple(self._children):
+            child.kill()
 
 
 def _stopped() -> RefusedError:

@@ -78,7 +78,7 @@ def train(
     from ai_engine.training.child import train_in_child
 
     with _progress() as progress:
-        answer = train_in_child(asdict(settings), request.to_mapping(), progress, settings.training_timeout)
+        answer = train_in_child(asdict(settings), request.to_json(), progress, settings.training_timeout)
     if as_json:
         print_json(answer)
     else:

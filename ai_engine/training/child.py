@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import IO, Any, Final
 
 from ai_engine.domain import errors
@@ -20,10 +20,11 @@ COMMAND: Final = (sys.executable, "-m", "ai_engine.training.worker")
 
 def train_in_child(
     settings: Mapping[str, Any],
-    request: Mapping[str, Any],
+    request: bytes,
     progress: Progress,
     timeout: float,
     memory_limit_bytes: int | None = None,
+    on_start: Callable[[subprocess.Popen[bytes]], None] | None = None,
 ) -> dict[str, Any]:
     """Return the answer of ``POST /train`` after a child process has trained and saved; blocks until then.
 
@@ -33,14 +34,16 @@ def train_in_child(
     ----------
     settings : mapping
         The fields of `ai_engine.settings.Settings` (JSON values).
-    request : mapping
-        The body of ``POST /train``, or ``TrainingRequest.to_mapping()`` (JSON values).
+    request : bytes
+        The body of ``POST /train``, one line of JSON. As text: the rows are read where they are needed.
     progress : Progress
         Called in this thread.
     timeout : float
         Seconds after which the child is killed.
     memory_limit_bytes : int, optional
         The child's address space.
+    on_start : callable, optional
+        Is handed the child, which it may kill at any time.
 
     Raises
     ------
@@ -49,7 +52,7 @@ def train_in_child(
     TrainingFailedError
         If the child crashed, was killed, or took longer than `timeout`.
     """
-    order = {"settings": dict(settings), "request": dict(request), "memory_limit_bytes": memory_limit_bytes}
+    order = json.dumps({"settings": dict(settings), "memory_limit_bytes": memory_limit_bytes}).encode()
     # A session of its own: Ctrl-C at a terminal is for the parent, which then ends the child.
     child = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
     assert child.stdin is not None
@@ -63,8 +66,10 @@ def train_in_child(
     clock = threading.Timer(timeout, give_up)
     # In a thread: the child may report before it has read everything, and two full pipes would wait for each
     # other.
-    writer = threading.Thread(target=_send, args=(child.stdin, order))
+    writer = threading.Thread(target=_send, args=(child.stdin, order, request))
     try:
+        if on_start is not None:
+            on_start(child)
         clock.start()
         writer.start()
         event = _last_event(child.stdout, progress)
@@ -85,10 +90,12 @@ def train_in_child(
     return answer
 
 
-def _send(stdin: IO[bytes], order: Mapping[str, Any]) -> None:
+def _send(stdin: IO[bytes], *lines: bytes) -> None:
     # A child that ended early says why itself, or by its exit code.
     with contextlib.suppress(BrokenPipeError):
-        stdin.write(json.dumps(order).encode() + b"\n")
+        for line in lines:
+            stdin.write(line)
+            stdin.write(b"\n")
         stdin.flush()
 
 

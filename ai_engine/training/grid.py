@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -60,6 +60,11 @@ class Stretch:
     clock: Clock
     cells: dict[str, FloatArray]
     last_sample: float | None
+
+    def until(self, moment: float) -> Stretch:
+        """Return the slots before that of a moment, for who must not know what follows."""
+        end = max(0, self.clock.slot_of(moment))
+        return replace(self, cells={name: column[:end] for name, column in self.cells.items()})
 
 
 @dataclass(frozen=True, slots=True)

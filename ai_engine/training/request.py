@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -120,6 +121,10 @@ class TrainingRequest:
             "hyperparameters": dict(self.hyperparameters),
             "activate": self.activate,
         }
+
+    def to_json(self) -> bytes:
+        """Return the body of ``POST /train`` as one line of JSON."""
+        return json.dumps(self.to_mapping()).encode()
 
     @property
     def model_name(self) -> str:

@@ -105,7 +105,12 @@ class Windows:
 
 
 def windows_of(
-    series: Sequence[Series], horizon: int, *, after: float | None = None, before: float | None = None
+    series: Sequence[Series],
+    horizon: int,
+    *,
+    after: float | None = None,
+    until: float | None = None,
+    before: float | None = None,
 ) -> Windows:
     """Return the windows whose targets all lie in a part of the data.
 
@@ -116,14 +121,18 @@ def windows_of(
         Steps ahead.
     after : float, optional
         A moment of the clock: targets lie on or after its slot. What is known at the origin may lie before.
+    until : float, optional
+        A moment of the clock: the first target lies before its slot.
     before : float, optional
         A moment of the clock: targets lie before its slot.
     """
     origins = []
     for one in series:
         first = 0 if after is None else max(0, one.clock.slot_of(after) - 1)
-        end = len(one) if before is None else min(len(one), one.clock.slot_of(before))
-        slots = np.arange(first, max(first, end - horizon))
+        end = (len(one) if before is None else min(len(one), one.clock.slot_of(before))) - horizon
+        if until is not None:
+            end = min(end, one.clock.slot_of(until) - 1)
+        slots = np.arange(first, max(first, end))
         # A filled value was drawn with the help of the next one, which at that moment nobody knew.
         origins.append(slots[one.observed[slots]])
     return Windows(tuple(series), tuple(origins), horizon)

@@ -1,10 +1,11 @@
 """The child process in which a training runs: ``python -m ai_engine.training.worker``.
 
-It reads one line of JSON from its standard input::
+It reads two lines of JSON from its standard input::
 
-    {"settings": {…}, "request": {…}, "memory_limit_bytes": null}
+    {"settings": {…}, "memory_limit_bytes": null}
+    {"model_type": …, "training_data": [ … ], …}
 
-where ``settings`` are the fields of `ai_engine.settings.Settings` and ``request`` is the body of ``POST
+where ``settings`` are the fields of `ai_engine.settings.Settings` and the second line is the body of ``POST
 /train``, and writes one JSON event a line to its standard output: any number of ::
 
     {"event": "progress", "fraction": 0.4, "message": "trying ridge on cpu"}
@@ -30,6 +31,7 @@ import threading
 from typing import Any, Final, TextIO
 
 from ai_engine.domain.errors import AIEngineError, InvalidInputError, NotYetSupportedError, StorageError
+from ai_engine.training.progress import Progress
 
 STDIN: Final = 0
 STDOUT: Final = 1
@@ -45,12 +47,13 @@ log = logging.getLogger("ai_engine.training")
 
 
 def main() -> int:
-    """Train what the first line of standard input says; return the exit code."""
+    """Train what standard input says; return the exit code."""
     events = _take_over_stdout()
     with open(STDIN, "rb", closefd=False) as stdin:
         order = json.loads(stdin.readline())
+        _be_modest(order.get("memory_limit_bytes"))
+        request = json.loads(stdin.readline())
     threading.Thread(target=_exit_with_parent, daemon=True).start()
-    _be_modest(order.get("memory_limit_bytes"))
     logging.basicConfig(stream=sys.stderr, level=logging.INFO)
 
     def tell(event: dict[str, Any]) -> None:  # JSON values
@@ -59,7 +62,8 @@ def main() -> int:
 
     try:
         answer = _train(
-            order,
+            order["settings"],
+            request,
             lambda fraction, message: tell({"event": "progress", "fraction": fraction, "message": message}),
         )
         tell({"event": "completed", "answer": answer})
@@ -85,7 +89,7 @@ def described(error: Exception) -> dict[str, Any]:
     }
 
 
-def _train(order: dict[str, Any], progress: Any) -> dict[str, Any]:
+def _train(settings: dict[str, Any], body: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Train, save, and return the answer (JSON values)."""
     # Imported here: numpy reads the thread caps when it loads.
     from ai_engine.settings import Settings
@@ -93,8 +97,8 @@ def _train(order: dict[str, Any], progress: Any) -> dict[str, Any]:
     from ai_engine.training.request import TrainingRequest
     from ai_engine.wiring import open_registry
 
-    request = TrainingRequest.from_mapping(order["request"])
-    with open_registry(Settings(**order["settings"])) as registry:
+    request = TrainingRequest.from_mapping(body)
+    with open_registry(Settings(**settings)) as registry:
         return TrainingEngine(registry).train(request, progress)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sqlite3
 import threading
 import time
@@ -197,6 +198,21 @@ def _agree(
 ) -> None:
     schema.model_validate(answer)
     assert answer.keys() == (schema.model_fields.keys() | more) - set(less)
+
+
+@pytest.mark.parametrize(
+    "path", ["/models/info", "/models/cpu/versions", "/docs", "/", "/openapi.json", "/nothing", "/train"]
+)
+def test_head_is_answered_as_get_is_without_the_body(server: Served, path: str) -> None:
+    server.registry.save("cpu", 1)
+    wanted = server.get(path)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(f"HEAD {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        told = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, body = told.decode().partition("\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {wanted.status_code} ")
+    assert f"content-length: {wanted.headers['content-length']}" in head
+    assert body == ""
 
 
 @pytest.mark.parametrize("path", ["/health", "/models/info", "/docs", "/", "/metrics", "/openapi.json"])

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import json
+import subprocess
 import threading
 from pathlib import Path
 from typing import Any
@@ -9,7 +13,10 @@ from typing import Any
 import psutil
 import pytest
 
+from ai_engine.api.problems import RefusedError
+from ai_engine.api.trainings import Trainings
 from ai_engine.domain import errors
+from ai_engine.settings import Settings
 from ai_engine.training import child
 from tests.api.serving import Served, serving, telemetry, train_body
 from tests.api.test_strangers import problem
@@ -139,15 +146,11 @@ def test_damaged_bytes_are_told_and_hurt_nothing_else(trained: Served) -> None:
     assert predicted.status_code == 200
 
 
-class Held:
-    """A stand-in for the child's program that begins and never ends."""
-
-    COMMAND = ("sh", "-c", 'echo \'{"event":"progress","fraction":0.1,"message":""}\'; cat >/dev/null')
-
-
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child, "COMMAND", (*Held.COMMAND, "ai_engine.training.worker"))
+    """Instead of the child's program one that begins and never ends."""
+    command = ("sh", "-c", 'echo \'{"event":"progress","fraction":0.1,"message":""}\'; cat >/dev/null')
+    monkeypatch.setattr(child, "COMMAND", command)
 
 
 def children() -> list[psutil.Process]:
@@ -179,6 +182,46 @@ def test_a_training_that_dies_takes_no_server_down(server: Served) -> None:
     assert "SIGKILL" in str(told["detail"])
     assert server.get("/models/info").json()["total_models"] == 0
     assert "ai_engine_trainings_failed_total 1.0" in server.get("/metrics").text
+
+
+@pytest.mark.usefixtures("held")
+def test_the_rows_do_not_wait_in_memory_for_the_end_of_their_training(server: Served) -> None:
+    text = json.dumps(train_body(training_data=[{"marked": index} for index in range(321)]), indent=1)
+    answers: list[Any] = []
+    headers = {"Content-Type": "application/json"}
+    request = threading.Thread(
+        target=lambda: answers.append(server.client.post("/train", content=text, headers=headers))
+    )
+    request.start()
+    training = wait_for_child()
+    tables = [one for one in gc.get_objects() if isinstance(one, list) and len(one) == 321]
+    held = [one for one in tables if isinstance(one[0], dict) and "marked" in one[0]]
+    training.kill()
+    request.join()
+    assert not held
+    problem(answers[0], 500)
+
+
+@pytest.mark.usefixtures("held")
+def test_a_server_that_stops_ends_its_trainings_and_no_other_child(tmp_path: Path) -> None:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other:
+        trainings = Trainings(Settings(model_dir=str(tmp_path)))
+        refused: list[RefusedError] = []
+
+        def train() -> None:
+            try:
+                asyncio.run(trainings.train(json.dumps(train_body()).encode()))
+            except RefusedError as error:
+                refused.append(error)
+
+        request = threading.Thread(target=train)
+        request.start()
+        while len(children()) < 2:
+            threading.Event().wait(0.05)
+        trainings.stop()
+        request.join()
+        assert [error.status for error in refused] == [503]
+        assert [one.pid for one in children()] == [other.pid]
 
 
 @pytest.mark.usefixtures("held")
@@ -232,7 +275,7 @@ def test_trainings_wait_for_a_core_and_only_so_many_wait(
 def test_what_the_child_says_is_what_the_caller_reads(
     server: Served, monkeypatch: pytest.MonkeyPatch, error: errors.AIEngineError, status: int
 ) -> None:
-    def fail(*given: object) -> None:
+    def fail(*given: object, **named: object) -> None:
         raise error
 
     monkeypatch.setattr("ai_engine.api.trainings.train_in_child", fail)

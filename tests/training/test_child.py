@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -22,8 +21,9 @@ from ai_engine.wiring import open_registry
 from .tables import Row, waves
 
 
-def body(rows: list[Row], **given: Any) -> dict[str, Any]:
-    return {"model_type": "resource_prediction", "training_data": rows, "target_columns": ["cpu"]} | given
+def body(rows: list[Row], **given: Any) -> bytes:
+    wanted = {"model_type": "resource_prediction", "training_data": rows, "target_columns": ["cpu"]} | given
+    return json.dumps(wanted).encode()
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_what_a_child_trained_is_there_for_its_parent(settings: dict[str, Any]) 
 def test_what_a_child_refuses_its_parent_raises(
     settings: dict[str, Any],
     quiet: Progress,
-    request_body: dict[str, Any],
+    request_body: bytes,
     error: type[Exception],
     field: str | None,
 ) -> None:
@@ -79,14 +79,16 @@ def test_a_child_that_takes_too_long_is_ended(settings: dict[str, Any], quiet: P
 
 
 def test_a_child_that_is_killed_is_named_with_its_signal(settings: dict[str, Any]) -> None:
-    before = children()
-
-    def kill(fraction: float, message: str) -> None:
-        for pid in children() - before:
-            os.kill(pid, signal.SIGKILL)
-
+    started: list[subprocess.Popen[bytes]] = []
     with pytest.raises(TrainingFailedError, match="SIGKILL"):
-        train_in_child(settings, body(waves(200)), kill, timeout=120)
+        train_in_child(
+            settings,
+            body(waves(200)),
+            lambda *stage: started[0].kill(),
+            timeout=120,
+            on_start=started.append,
+        )
+    assert len(started) == 1
 
 
 def test_a_child_without_enough_memory_fails_with_a_reason(settings: dict[str, Any], quiet: Progress) -> None:
@@ -111,7 +113,7 @@ def test_a_child_ends_when_its_parent_is_gone(settings: dict[str, Any]) -> None:
     )
     assert worker.stdin is not None
     assert worker.stdout is not None
-    worker.stdin.write(json.dumps({"settings": settings, "request": body(waves(3000))}).encode() + b"\n")
+    worker.stdin.write(json.dumps({"settings": settings}).encode() + b"\n" + body(waves(3000)) + b"\n")
     worker.stdin.flush()
     worker.stdout.readline()
     worker.stdin.close()

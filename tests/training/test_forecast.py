@@ -90,6 +90,33 @@ def test_the_held_out_rows_change_nothing_in_the_estimator(trained: Trained, qui
     assert other.performance_metrics["mae"] != trained.performance_metrics["mae"]
 
 
+def test_a_column_that_moves_only_in_held_out_rows_is_not_learned_from(quiet: Progress) -> None:
+    still = [row | {"fan": 1.0} for row in waves(200)]
+    moved = [row | {"fan": 1.0 + (i >= 160)} for i, row in enumerate(waves(200))]
+    models = [train(rows, quiet, target_columns=("cpu",)).estimator for rows in (still, moved)]
+    assert models[0].columns == models[1].columns == ("cpu", "mem")
+
+
+def test_a_gap_at_the_cut_is_not_filled_from_the_held_out_rows(quiet: Progress) -> None:
+    algorithm = {"algorithm": "boosted_trees"}
+    predicted = []
+    for later in (0.0, 500.0):
+        rows = [row for i, row in enumerate(waves(203)) if not 159 <= i < 162]
+        for row in rows[159:]:
+            row["cpu"] += later
+        # 200 rows; the slots between the last one to learn from and the first one held out are empty.
+        made = train(rows, quiet, target_columns=("cpu",), hyperparameters=algorithm, validation_split=0.205)
+        predicted.append(made.estimator.predict(waves(50)))
+    assert predicted[0] == predicted[1]
+
+
+def test_intervals_of_short_drifting_series_hold_what_they_promise(quiet: Progress) -> None:
+    shares = [
+        train(walk(200, seed=seed), quiet).performance_metrics["confidence_score"] for seed in range(10)
+    ]
+    assert 0.85 < np.mean(shares) < 0.97
+
+
 def test_forecasts_are_flat_objects_a_vm_and_step(trained: Trained) -> None:
     first, *_, last = answer = trained.estimator.predict(waves(50))
     assert len(answer) == 12
