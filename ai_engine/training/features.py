@@ -39,12 +39,16 @@ class FeatureSpace:
         Other columns of the VM.
     levels : bool
         Whether the levels themselves are told beside the differences.
+    span : float
+        Seconds over which the training rows reach. What of the calendar they did not see come twice is not
+        told: within one day the time of day is a number that only grows, and what follows is unlike it.
     """
 
     season: int | None
     horizon: int
     n_others: int
     levels: bool = False
+    span: float = np.inf
 
     @property
     def reach(self) -> int:
@@ -86,7 +90,7 @@ class FeatureSpace:
         ahead = [
             steps.astype(np.float64),
             *self._seasonal(past, origins, steps),
-            *_calendar(series, origins, steps),
+            *self._calendar(series, origins, steps),
         ]
         return np.column_stack([*ahead, now])
 
@@ -117,6 +121,21 @@ class FeatureSpace:
             then - last,
             then - past.at(origins - self.season),
             past.window(around, 5).mean(axis=1) - last,
+        ]
+
+    def _calendar(self, series: Series, origins: IntArray, steps: IntArray) -> list[FloatArray]:
+        """Return the phases of day and hour and the weekday of the moment ahead; zeros for those not told."""
+        moments = series.clock.start + series.clock.interval * (origins + steps)
+        phase = 2 * np.pi * (moments % DAY) / DAY
+        told = {
+            DAY: (np.sin(phase), np.cos(phase)),
+            WEEK_DAYS * DAY: ((moments // DAY) % WEEK_DAYS,),
+            HOUR: ((moments % HOUR) / HOUR,),
+        }
+        return [
+            column if series.clock.timed and self.span >= 2 * cycle else np.zeros(len(origins))
+            for cycle, columns in told.items()
+            for column in columns
         ]
 
     def _other(self, column: FloatArray, moments: IntArray) -> list[FloatArray]:
@@ -160,12 +179,3 @@ class _Past:
         """
         windows = np.lib.stride_tricks.sliding_window_view(self._values, width)
         return windows[slots + self._offset - width + 1]
-
-
-def _calendar(series: Series, origins: IntArray, steps: IntArray) -> list[FloatArray]:
-    """Return the phases of day and hour and the weekday of the moment ahead; zeros without time."""
-    if not series.clock.timed:
-        return [np.zeros(len(origins))] * 4
-    moments = series.clock.start + series.clock.interval * (origins + steps)
-    phase = 2 * np.pi * (moments % DAY) / DAY
-    return [np.sin(phase), np.cos(phase), (moments // DAY) % WEEK_DAYS, (moments % HOUR) / HOUR]

@@ -95,6 +95,8 @@ class Series:
 def median_interval(table: Table) -> float | None:
     """Return the median step between samples of one VM in seconds, over all VMs; None if it cannot be known.
 
+    One that occurs: halfway between the steps of two VMs lies one that neither has.
+
     Parameters
     ----------
     table : Table
@@ -103,7 +105,7 @@ def median_interval(table: Table) -> float | None:
     if table.timestamps is None or len(table) < 2:
         return None
     steps = np.diff(table.timestamps)[np.diff(table.vm_codes) == 0]
-    return float(np.median(steps)) if len(steps) else None
+    return float(np.quantile(steps, 0.5, method="higher")) if len(steps) else None
 
 
 def stretches(table: Table, interval: float | None, columns: Sequence[str]) -> Iterator[Stretch]:

@@ -110,6 +110,20 @@ def test_a_gap_at_the_cut_is_not_filled_from_the_held_out_rows(quiet: Progress) 
     assert predicted[0] == predicted[1]
 
 
+def test_within_one_day_the_time_of_day_is_not_learned(quiet: Progress) -> None:
+    wave = [{"timestamp": START + 300 * i, "cpu": float(np.sin(i / 3))} for i in range(200)]
+    asked = {"algorithm": "boosted_trees", "horizon": 1}
+    with_time = train(wave, quiet, hyperparameters=asked).performance_metrics
+    alone = train(without_time(wave), quiet, hyperparameters=asked).performance_metrics
+    assert with_time["mae"] < 1.5 * alone["mae"]
+
+
+def test_two_vms_of_different_intervals_are_forecast_at_one_that_occurs(quiet: Progress) -> None:
+    fast = [row | {"timestamp": START + 60 * i} for i, row in enumerate(waves(150, vm="a"))]
+    made = train([*fast, *waves(150, vm="b")], quiet, target_columns=("cpu",))
+    assert made.metadata["interval_seconds"] in (60, 300)
+
+
 def test_intervals_of_short_drifting_series_hold_what_they_promise(quiet: Progress) -> None:
     shares = [
         train(walk(200, seed=seed), quiet).performance_metrics["confidence_score"] for seed in range(10)

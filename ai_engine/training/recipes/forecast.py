@@ -148,6 +148,11 @@ class _Data:
         """Return the stretches as if what is held out had not happened yet."""
         return [stretch.until(self.cut) for stretch in self.stretches]
 
+    @property
+    def span(self) -> float:
+        """Return how far the training rows reach, in seconds where there is time."""
+        return self.cut - min(stretch.clock.start for stretch in self.stretches)
+
     def others(self, target: str) -> tuple[str, ...]:
         """Return the other columns whose training values go most with the target's, in the table's order."""
         others = [name for name in self.columns if name != target]
@@ -216,17 +221,19 @@ def _choose(
     folds = _folds(runs, horizon, data.ends)
     _check_lengths(data, target, horizon, folds)
     season = settings["season_steps"] or season_steps([run.values for run in runs], data.interval)
-    space = FeatureSpace(season, horizon, len(others))
+    space = FeatureSpace(season, horizon, len(others), span=data.span)
 
     candidates = _candidates(space, settings["algorithm"], settings["seed"], trees=budget > LEAST_BUDGET)
-    ahead: dict[str, list[FloatArray]] = {name: [] for name in candidates}
+    ahead: dict[ChangeModel, list[FloatArray]] = {model: [] for model in candidates.values()}
     for number, (learn, check) in enumerate(folds):
         for name, model in candidates.items():
             progress(0.7 * number / len(folds), f"trying {name} on {target}")
-            if not isinstance(model, MeanOfV1):  # its members are fitted already
+            if isinstance(model, MeanOfV1):  # its members have been asked already
+                ahead[model].append(np.mean([ahead[member][-1] for member in model.members], axis=0))
+            else:
                 model.fit(learn, budget // len(folds))
-            ahead[name].append(model.ahead(check))
-    changes = {name: np.concatenate(found) for name, found in ahead.items()}
+                ahead[model].append(model.ahead(check))
+    changes = {name: np.concatenate(ahead[model]) for name, model in candidates.items()}
     checks = [check for _, check in folds]
     seen = np.concatenate([check.observed() - check.last_values()[:, None] for check in checks])
     errors = {
