@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.domain.filters import parse_search
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.records import Run
 from ai_engine.registry import views
@@ -207,9 +208,34 @@ class ModelManager:
         """Return the training records of a model, or of one of its versions, newest first."""
         return self.registry.runs(name, version)
 
-    def get_model_info(self, name: str | None = None) -> dict[str, Any]:
-        """Return ``{"models": [...], "total": n}``, an entry a version; by name, newest version first."""
-        entries, total, _ = self.registry.describe(name)
+    def get_model_info(
+        self,
+        name: str | None = None,
+        *,
+        where: str | None = None,
+        sort: str | None = None,
+        limit: int | None = None,
+    ) -> dict[str, Any]:
+        """Return ``{"models": [...], "total": n}``, an entry a version; by name, newest version first.
+
+        Parameters
+        ----------
+        name : str or None
+            Only versions of this model.
+        where : str or None
+            Only versions of which this is true, such as ``is_active and (mae < 0.5 or size > 1e6)``; the
+            language is that of `ai_engine.domain.filters`.
+        sort : str or None
+            By this field, such as ``mae``; the highest first with ``-`` in front, the unknown always last.
+        limit : int or None
+            At most so many entries; `total` counts them all.
+
+        Raises
+        ------
+        InvalidInputError
+            The filter or the sort cannot be read; it tells where, and what could stand there.
+        """
+        entries, total, _ = self.registry.describe(name, limit, search=parse_search(where, sort))
         return {"models": entries, "total": total}
 
     def cleanup_old_models(self, keep_versions: int = 5) -> dict[str, Any]:

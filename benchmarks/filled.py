@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ai_engine.catalogue.statements import MEASURED_AGAIN
 from ai_engine.domain.digests import digest_of
 from ai_engine.domain.names import file_name
 from ai_engine.models import ModelManager, ModelPerformance
@@ -48,9 +49,10 @@ _CLONES = tuple(
         """,
         """
         INSERT INTO engine_versions
-            (model_id, name, version, place, blob, digest, format, size, python, packages)
+            (model_id, name, version, place, blob, digest, format, size, python, packages, model_type,
+             created_at)
         SELECT id_of(e.name, i), e.name, '1.0.' || i, e.place, b.id, digest_of(b.bytes), e.format, e.size,
-               e.python, e.packages
+               e.python, e.packages, e.model_type, e.created_at
         FROM n JOIN engine_blobs b ON b.id = :blobs + i, engine_versions e WHERE e.seq = :seq
         """,
         """
@@ -151,6 +153,8 @@ def _clone(directory: Path, clones: int) -> None:
             "WHERE name = :name",
             {"name": name, "last": last, "clones": clones, "moves": moves},
         )
+    for statement in MEASURED_AGAIN:
+        database.execute(statement)
     database.execute("COMMIT")
     database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     database.close()

@@ -11,6 +11,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from ai_engine.domain.search import Position
 from ai_engine.models import ModelManager
 from benchmarks.filled import NAMES, PROBE_VERSIONS, fill
 from benchmarks.measure import Answer, Options, alternating, medians
@@ -65,7 +66,7 @@ def _listed(answer: Answer, options: Options, count: int, directory: Path) -> No
         )
 
         entries, _, _ = registry.describe(None, count // 2)
-        deep = (entries[-1]["name"], entries[-1]["seq"])
+        deep = Position(entries[-1]["name"], entries[-1]["seq"])
         mine, raw = alternating(
             lambda: registry.describe(None, PAGE, deep),
             lambda: database.execute(_PAGE, (name, PAGE)).fetchall(),

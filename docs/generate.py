@@ -15,7 +15,9 @@ from ai_engine.api.problems import STATUS
 from ai_engine.catalogue.tables import ENGINE_TABLES, SEED_TABLES
 from ai_engine.cli.main import ABOUT, EXIT_CODES, app
 from ai_engine.domain import errors
+from ai_engine.domain import filters as language
 from ai_engine.domain.errors import AIEngineError
+from ai_engine.domain.search import FIELDS, Kind
 from ai_engine.settings import ABOUT as SETTINGS
 from ai_engine.settings import Settings, variable
 
@@ -40,6 +42,25 @@ def _paths(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         return
     for name, child in below.items():
         yield from _paths(child, (*path, name))
+
+
+def filters() -> str:
+    """Return the language of filters, and the fields that they may name."""
+    of_kind: dict[Kind, list[str]] = {}
+    for name, field in FIELDS.items():
+        of_kind.setdefault(field.kind, []).append(f"`{name}`")
+    rows = [f"| {kind.value} | {' '.join(names)} |" for kind, names in of_kind.items()]
+    return "\n".join(
+        [
+            f"{inspect.cleandoc(str(language.__doc__))}\n",
+            "The same everywhere: `models list --filter --sort`, `GET /models/info?filter=&sort=`, "
+            "`ModelManager.get_model_info(where=, sort=)`.\n",
+            "| holds | fields |",
+            "|---|---|",
+            *rows,
+            f'| {Kind.ANY.value} | `metadata.key`, `metadata.key."another key"` |',
+        ]
+    )
 
 
 def settings() -> str:
@@ -79,6 +100,8 @@ def reference() -> str:
             "Generated from the code by `make docs`.",
             "## Commands",
             commands(),
+            "## Filters",
+            filters(),
             "## Settings",
             settings(),
             "## Errors",

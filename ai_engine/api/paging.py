@@ -6,28 +6,44 @@ import base64
 import json
 
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.domain.search import Position
 
 # What a 64-bit column holds.
 _LARGEST = 2**63 - 1
 
 
-def page_token(name: str, seq: int) -> str:
-    """Return the token of the page that starts behind an entry.
+def page_token(position: Position, sort: str | None = None) -> str:
+    """Return the token of the page that starts behind an entry, in the order of a sort.
 
-    >>> read_token(page_token("cpu forecast", 7))
-    ('cpu forecast', 7)
+    >>> read_token(page_token(Position("cpu forecast", 7)))
+    Position(value='cpu forecast', seq=7)
     """
-    return base64.urlsafe_b64encode(json.dumps([name, seq]).encode()).decode().rstrip("=")
+    parts = [*position] if sort is None else [*position, sort]
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
 
 
-def read_token(token: str) -> tuple[str, int]:
-    """Return the entry behind which a page starts. Raises InvalidInputError where no page gave the token."""
+def read_token(token: str, sort: str | None = None) -> Position:
+    """Return where a page starts. Raises InvalidInputError where no page in this order gave the token."""
     try:
         padded = token + "=" * (-len(token) % 4)
-        name, seq = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        name.encode()
-        if type(seq) is int and 0 <= seq <= _LARGEST:
-            return name, seq
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        pass
-    raise InvalidInputError("page_token", "is not one; give a next_page_token as it was answered, or none")
+        value, seq, *order = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (ValueError, TypeError, RecursionError):
+        raise _no_token() from None
+    if order != ([] if sort is None else [sort]):
+        raise InvalidInputError("page_token", "is of another sort; ask for the first page without it")
+    if type(seq) is not int or not 0 <= seq <= _LARGEST or not _is_value(value, sort):
+        raise _no_token()
+    return Position(value, seq)
+
+
+def _is_value(value: object, sort: str | None) -> bool:
+    """Tell whether a value is one that a field may have."""
+    if isinstance(value, str):
+        return value.isascii() or value == value.encode(errors="replace").decode()
+    if type(value) is int:
+        return sort is not None and -_LARGEST <= value <= _LARGEST
+    return sort is not None and (value is None or isinstance(value, (bool, float)))
+
+
+def _no_token() -> InvalidInputError:
+    return InvalidInputError("page_token", "is not one; give a next_page_token as it was answered, or none")

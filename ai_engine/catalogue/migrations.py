@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
+from ai_engine.catalogue import statements
 from ai_engine.catalogue.sql import Execute
 from ai_engine.catalogue.tables import ENGINE_TABLES, SCHEMA, SEED_TABLES
 from ai_engine.domain import clock, versions
+from ai_engine.domain.performance import COUNTS, REALS
 from ai_engine.domain.records import Place
 
 
@@ -19,7 +21,7 @@ def migrate(execute: Execute, schema: int) -> None:
     """Bring a database of `schema` to the present one, inside the caller's transaction."""
     if schema == SCHEMA:
         return
-    for step in _STEPS[schema:]:
+    for step in [_adopt_seed] if schema == 0 else _STEPS[schema - 1 :]:
         step(execute)
     execute(
         "INSERT INTO engine_meta (key, value) VALUES ('schema', :schema) "
@@ -63,6 +65,7 @@ def _adopt_seed(execute: Execute) -> None:
                 "RETURNING seq",
                 {**identity, "at": now},
             )
+    _note_what_is_searched(execute)
     for model in models.values():
         execute(
             "INSERT INTO engine_models (name, highest, versions, active, move) "
@@ -84,5 +87,45 @@ def _settle_active_versions(execute: Execute) -> None:
         execute("UPDATE model_registry SET is_active = 1 WHERE model_id = :model_id", {"model_id": model_id})
 
 
-# The step at index n leads from schema n to n + 1.
-_STEPS: tuple[Callable[[Execute], None], ...] = (_adopt_seed,)
+def _note_what_is_searched(execute: Execute) -> None:
+    """Give every version what it is searched by: its type, when it was made, and what was measured of it."""
+    execute(
+        "UPDATE engine_versions SET (model_type, created_at) = (SELECT r.model_type, r.created_at "
+        "FROM model_registry r WHERE r.model_id = engine_versions.model_id)"
+    )
+    # Other programs wrote moments in other ways, and those do not sort.
+    for seq, created_at in execute(
+        "SELECT seq, created_at FROM engine_versions WHERE created_at NOT GLOB :ours", {"ours": _OUR_MOMENT}
+    ):
+        moment = clock.from_text(created_at)
+        execute(
+            "UPDATE engine_versions SET created_at = :at WHERE seq = :seq",
+            {"seq": seq, "at": clock.to_text(moment) if moment else None},
+        )
+    for statement in statements.MEASURED_AGAIN:
+        execute(statement)
+
+
+def _add_what_is_searched(execute: Execute) -> None:
+    """Lead from schema 1 to 2, whose versions carry what they are searched by."""
+    for column in (
+        "model_type TEXT",
+        "created_at TIMESTAMP",
+        "metric_count INTEGER NOT NULL DEFAULT 0",
+        "accuracy_count INTEGER NOT NULL DEFAULT 0",
+        "accuracy_total REAL NOT NULL DEFAULT 0",
+        "last_metric_update TIMESTAMP",
+        *(f"{real} REAL" for real in REALS),
+        *(f"{count} INTEGER" for count in COUNTS),
+    ):
+        execute(f"ALTER TABLE engine_versions ADD COLUMN {column}")
+    execute("DROP INDEX engine_metrics_summary")
+    for statement in ENGINE_TABLES:
+        if statement.startswith(("CREATE INDEX engine_versions", "CREATE INDEX engine_metrics")):
+            execute(statement.replace("CREATE INDEX", "CREATE INDEX IF NOT EXISTS"))
+    _note_what_is_searched(execute)
+
+
+# The step at index n leads from schema n + 1 to n + 2.
+_STEPS: tuple[Callable[[Execute], None], ...] = (_add_what_is_searched,)
+_OUR_MOMENT = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9] [0-9][0-9]:[0-9][0-9]:[0-9][0-9].??????"

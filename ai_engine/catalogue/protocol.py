@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, Protocol
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.records import Activation, Artifact, Digest, Identity, ModelVersion, NewVersion, Run
 from ai_engine.domain.retention import Candidate, Policy
+from ai_engine.domain.search import EVERYTHING, Field, Position, Search
 
 
 class Debris(NamedTuple):
@@ -52,16 +53,14 @@ class Snapshot(Protocol):
     def everything(self) -> list[ModelVersion]:
         """Return every version there is, by name, then oldest first."""
 
-    def describe(
-        self, name: str | None, limit: int | None, after: tuple[str, int] | None
-    ) -> list[dict[str, Any]]:
-        """Return versions with every column and their metrics' summary, by name, newest first.
+    def describe(self, search: Search, limit: int | None, after: Position | None) -> list[dict[str, Any]]:
+        """Return versions with every column and what was measured of them, from behind a position on.
 
-        `after` is the name and seq of the last entry of the page before.
+        Each has what was measured last in `performance`, a dict; None where nothing was.
         """
 
-    def count(self, name: str | None = None) -> int:
-        """Return how many versions there are."""
+    def count(self, search: Search = EVERYTHING) -> int:
+        """Return how many versions are meant."""
 
     def performances(self, model_id: str) -> list[ModelPerformance]:
         """Return what was measured of a version, oldest first."""
@@ -139,6 +138,12 @@ class Transaction(Snapshot, Protocol):
 
     def record(self, model_id: str, performances: Iterable[ModelPerformance]) -> None:
         """Append measurements. Raises ModelNotFoundError where there is no such version."""
+
+    def index(self, field: Field) -> None:
+        """Make searches for the values of a field read only what they find; it costs every save a little."""
+
+    def measure_again(self) -> None:
+        """Count and sum up the measurements of every version anew."""
 
     def record_run(self, model_id: str, run: Run) -> None:
         """Append a training record. Raises ModelNotFoundError where there is no such version."""

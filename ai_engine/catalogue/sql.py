@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from ai_engine.catalogue import statements
+from ai_engine.catalogue import listing, statements
 from ai_engine.catalogue.protocol import Debris
 from ai_engine.catalogue.rows import (
     Row,
@@ -36,6 +36,7 @@ from ai_engine.domain.records import (
     Run,
 )
 from ai_engine.domain.retention import Candidate, Policy
+from ai_engine.domain.search import EVERYTHING, Field, Position, Search
 
 
 class Execute(Protocol):
@@ -43,10 +44,6 @@ class Execute(Protocol):
 
     def __call__(self, statement: str, parameters: Mapping[str, Any] = ..., /) -> list[Row]:
         """Return the rows; an empty list where the statement yields none."""
-
-
-# The seq behind that of every version.
-_BEHIND_ALL = 2**63 - 1
 
 
 @dataclass(slots=True)
@@ -93,24 +90,18 @@ class SqlSnapshot:
     def everything(self) -> list[ModelVersion]:
         return [version_of(row) for row in self._execute(statements.EVERYTHING)]
 
-    def describe(
-        self, name: str | None, limit: int | None, after: tuple[str, int] | None
-    ) -> list[dict[str, Any]]:
-        parameters: dict[str, Any] = {"limit": -1 if limit is None else limit}
-        page = statements.PAGE_OF_ALL
-        if name is not None:
-            page = statements.PAGE_OF_ONE
-            parameters |= {"name": name, "seq": _BEHIND_ALL if after is None else after[1]}
-        elif after is not None:
-            page = statements.NEXT_PAGE
-            parameters |= {"name": after[0], "seq": after[1]}
-        return [entry_of(row) for row in self._execute(statements.DESCRIBE.format(page=page), parameters)]
+    def describe(self, search: Search, limit: int | None, after: Position | None) -> list[dict[str, Any]]:
+        return [entry_of(row) for row in self._execute(*listing.page(search, limit, after))]
 
-    def count(self, name: str | None = None) -> int:
-        if name is None:
+    def count(self, search: Search = EVERYTHING) -> int:
+        if search.condition is None:
             rows = self._execute("SELECT COALESCE(SUM(versions), 0) FROM engine_models")
+        elif search.name is not None:
+            rows = self._execute(
+                "SELECT versions FROM engine_models WHERE name = :name", {"name": search.name}
+            )
         else:
-            rows = self._execute("SELECT versions FROM engine_models WHERE name = :name", {"name": name})
+            rows = self._execute(*listing.count(search))
         return int(rows[0][0]) if rows else 0
 
     def performances(self, model_id: str) -> list[ModelPerformance]:
@@ -252,7 +243,13 @@ class SqlTransaction(SqlSnapshot):
             },
         )
         blob = None if data is None else self._blob(new.artifact.digest, data)
-        columns = {**identity, **artifact_columns(new.artifact), "blob": blob}
+        columns = {
+            **identity,
+            **artifact_columns(new.artifact),
+            "blob": blob,
+            "model_type": new.model_type,
+            "at": at,
+        }
         ((seq,),) = self._execute(statements.ADD_VERSION, columns)
         numbers = versions.parse(version)
         if numbers is not None and numbers > (versions.parse(model.highest or "") or (-1,)):
@@ -351,12 +348,29 @@ class SqlTransaction(SqlSnapshot):
         model.active = version.seq
 
     def record(self, model_id: str, performances: Iterable[ModelPerformance]) -> None:
-        if not self._execute(
-            "SELECT 1 FROM model_registry WHERE model_id = :model_id", {"model_id": model_id}
-        ):
+        rows = [{"model_id": model_id, **performance_columns(performance)} for performance in performances]
+        if not rows:
+            return
+        accuracies = [row["accuracy_score"] for row in rows if row["accuracy_score"] is not None]
+        measured = {
+            **rows[-1],
+            "count": len(rows),
+            "accuracy_count": len(accuracies),
+            "accuracy_total": sum(accuracies),
+            "last": max(row["recorded_at"] for row in rows),
+        }
+        if not self._execute(statements.MEASURED, measured):
             raise ModelNotFoundError(model_id)
-        for performance in performances:
-            self._execute(statements.ADD_METRIC, {"model_id": model_id, **performance_columns(performance)})
+        for row in rows:
+            self._execute(statements.ADD_METRIC, row)
+
+    def index(self, field: Field) -> None:
+        for statement in listing.index(field):
+            self._execute(statement)
+
+    def measure_again(self) -> None:
+        for statement in statements.MEASURED_AGAIN:
+            self._execute(statement)
 
     def record_run(self, model_id: str, run: Run) -> None:
         if not self._execute(statements.ADD_RUN, {"model_id": model_id, **run_columns(run)}):

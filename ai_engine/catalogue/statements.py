@@ -66,43 +66,65 @@ INCONSISTENCIES = (
         "GROUP BY m.name, m.versions HAVING m.versions <> COUNT(e.seq)",
     ),
     (
+        "measured",
+        "SELECT e.name || '@' || e.version, 'counts ' || e.metric_count || ' measurements and there are ' "
+        "|| COALESCE(s.n, 0) FROM engine_versions e LEFT JOIN "
+        "(SELECT model_id, COUNT(*) AS n FROM performance_metrics GROUP BY model_id) s "
+        "ON s.model_id = e.model_id WHERE e.metric_count <> COALESCE(s.n, 0)",
+    ),
+    (
         "blob",
         "SELECT 'engine_blobs', COUNT(*) || ' blobs that no version has' FROM engine_blobs "
         "WHERE id NOT IN (SELECT blob FROM engine_versions WHERE blob IS NOT NULL) HAVING COUNT(*) > 0",
     ),
 )
 
-# A page goes on within the model where the last one ended, then through the models behind it: two ranges of
-# one index, where a single condition with OR would read everything before the page.
-_PAGE = "SELECT seq, model_id, name, digest, format, size, python, packages, pinned FROM engine_versions "
-PAGE_OF_ALL = _PAGE + "ORDER BY name, seq DESC LIMIT :limit"
-PAGE_OF_ONE = _PAGE + "WHERE name = :name AND seq < :seq ORDER BY seq DESC LIMIT :limit"
-NEXT_PAGE = (
-    f"SELECT * FROM ({PAGE_OF_ONE}) UNION ALL "
-    f"SELECT * FROM ({_PAGE} WHERE name > :name ORDER BY name, seq DESC LIMIT :limit) LIMIT :limit"
-)
-
-# The page is cut first, from the index alone; only its rows are joined with their metrics.
-DESCRIBE = """
-    WITH page AS ({page})
-    SELECT p.seq, r.model_id, r.name, r.version, r.model_type, r.algorithms, r.created_at, r.updated_at,
-           r.is_active, r.model_path, r.metadata, p.digest, p.format, p.size, p.python, p.packages, p.pinned,
-           COUNT(m.model_id), AVG(m.accuracy_score), MAX(m.recorded_at)
-    FROM page p
-    JOIN model_registry r ON r.model_id = p.model_id
-    LEFT JOIN performance_metrics m ON m.model_id = p.model_id
-    GROUP BY p.name, p.seq ORDER BY p.name, p.seq DESC
-"""
-DESCRIBED = (
-    "seq model_id name version model_type algorithms created_at updated_at is_active model_path metadata "
-    "digest format size python packages pinned metric_count avg_accuracy last_metric_update"
-).split()
+# What is averaged and counted of a version's measurements stands in its row: a list reads no measurement.
+AVERAGE = "e.accuracy_total / NULLIF(e.accuracy_count, 0)"
+DESCRIBE_FROM = "FROM engine_versions e JOIN model_registry r ON r.model_id = e.model_id"
+DESCRIBE = f"""
+    SELECT e.seq, r.model_id, r.name, r.version, r.model_type, r.algorithms, r.created_at, r.updated_at,
+           r.is_active, r.model_path, r.metadata, e.digest, e.format, e.size, e.python, e.packages, e.pinned,
+           e.metric_count, {AVERAGE}, e.last_metric_update, {", ".join("e." + number for number in NUMBERS)}
+    {DESCRIBE_FROM}"""
 
 METRIC = f"SELECT {', '.join(NUMBERS)}, recorded_at FROM performance_metrics WHERE model_id = :model_id "
 ADD_METRIC = f"""
     INSERT INTO performance_metrics (model_id, recorded_at, {", ".join(NUMBERS)})
     VALUES (:model_id, :recorded_at, {", ".join(":" + number for number in NUMBERS)})
 """
+MEASURED = f"""
+    UPDATE engine_versions
+    SET metric_count = metric_count + :count, accuracy_count = accuracy_count + :accuracy_count,
+        accuracy_total = accuracy_total + :accuracy_total,
+        last_metric_update = CASE WHEN last_metric_update > :last THEN last_metric_update ELSE :last END,
+        {", ".join(f"{number} = :{number}" for number in NUMBERS)}
+    WHERE seq = (SELECT e.seq FROM model_registry r JOIN engine_versions e ON e.name = r.name
+                 AND e.version = r.version AND e.model_id = r.model_id WHERE r.model_id = :model_id)
+    RETURNING seq
+"""
+# What MEASURED keeps up, from the measurements themselves.
+MEASURED_AGAIN = (
+    f"""
+    UPDATE engine_versions
+    SET metric_count = 0, accuracy_count = 0, accuracy_total = 0, last_metric_update = NULL,
+        {", ".join(f"{number} = NULL" for number in NUMBERS)}
+    WHERE metric_count > 0
+    """,
+    f"""
+    UPDATE engine_versions
+    SET metric_count = s.n, accuracy_count = s.accuracy_count, accuracy_total = s.accuracy_total,
+        last_metric_update = s.last, {", ".join(f"{number} = m.{number}" for number in NUMBERS)}
+    FROM (SELECT model_id, COUNT(*) AS n, COUNT(accuracy_score) AS accuracy_count,
+                 COALESCE(SUM(accuracy_score), 0) AS accuracy_total, MAX(recorded_at) AS last,
+                 MAX(id) AS newest
+          FROM performance_metrics GROUP BY model_id) s
+         JOIN performance_metrics m ON m.id = s.newest
+         JOIN model_registry r ON r.model_id = s.model_id
+    WHERE engine_versions.name = r.name AND engine_versions.version = r.version
+      AND engine_versions.model_id = r.model_id
+    """,
+)
 ADD_RUN = """
     INSERT INTO training_history
         (model_id, training_started, training_completed, dataset_size, hyperparameters, validation_score)
@@ -138,8 +160,9 @@ ADD_REGISTRY = """
 """
 ADD_VERSION = """
     INSERT INTO engine_versions
-        (model_id, name, version, place, blob, digest, format, size, python, packages)
-    VALUES (:model_id, :name, :version, :place, :blob, :digest, :format, :size, :python, :packages)
+        (model_id, name, version, place, blob, digest, format, size, python, packages, model_type, created_at)
+    VALUES (:model_id, :name, :version, :place, :blob, :digest, :format, :size, :python, :packages,
+            :model_type, :at)
     RETURNING seq
 """
 ADD_MOVE = """

@@ -5,7 +5,7 @@ All that the engine needs besides lives in tables of its own, whose names begin 
 
 from __future__ import annotations
 
-SCHEMA = 1
+SCHEMA = 2
 
 SEED_TABLES = (
     """
@@ -67,8 +67,10 @@ ENGINE_TABLES = (
         move INTEGER
     ) WITHOUT ROWID
     """,
-    # What the engine knows of a version besides the original's columns. `seq` is the order of creation,
-    # `place` a domain.records.Place, `blob` the bytes in engine_blobs where that is their place.
+    # What the engine knows of a version besides the original's columns, and whatever else versions are
+    # searched by. `seq` is the order of creation, `place` a domain.records.Place, `blob` the bytes in
+    # engine_blobs where that is their place. From `metric_count` on: the version's rows in
+    # performance_metrics, counted and summed, and the numbers of the last one.
     """
     CREATE TABLE engine_versions (
         seq INTEGER PRIMARY KEY,
@@ -83,11 +85,34 @@ ENGINE_TABLES = (
         python TEXT,
         packages TEXT,
         pinned INTEGER NOT NULL DEFAULT 0,
+        model_type TEXT,
+        created_at TIMESTAMP,
+        metric_count INTEGER NOT NULL DEFAULT 0,
+        accuracy_count INTEGER NOT NULL DEFAULT 0,
+        accuracy_total REAL NOT NULL DEFAULT 0,
+        last_metric_update TIMESTAMP,
+        mae REAL,
+        mse REAL,
+        r2 REAL,
+        accuracy_score REAL,
+        confidence_score REAL,
+        training_time REAL,
+        prediction_time REAL,
+        training_samples INTEGER,
+        feature_count INTEGER,
         UNIQUE (name, version)
     )
     """,
-    "CREATE INDEX engine_versions_order ON engine_versions (name, seq DESC)",
     "CREATE INDEX engine_versions_digest ON engine_versions (digest)",
+    # Lists and searches: by name, by type, by age, and by what was measured last.
+    "CREATE INDEX engine_versions_order ON engine_versions (name, seq DESC)",
+    "CREATE INDEX engine_versions_type ON engine_versions (model_type, name, seq DESC) "
+    "WHERE model_type IS NOT NULL",
+    "CREATE INDEX engine_versions_created ON engine_versions (created_at)",
+    "CREATE INDEX engine_versions_mae ON engine_versions (mae) WHERE mae IS NOT NULL",
+    "CREATE INDEX engine_versions_r2 ON engine_versions (r2) WHERE r2 IS NOT NULL",
+    "CREATE INDEX engine_versions_accuracy ON engine_versions (accuracy_score) "
+    "WHERE accuracy_score IS NOT NULL",
     # Small artifacts: the bytes are in the commit that makes the version visible. Versions with equal bytes
     # have one blob, found by the digest of any of them.
     "CREATE TABLE engine_blobs (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL)",
@@ -125,7 +150,6 @@ ENGINE_TABLES = (
     """,
     # The schema holds the invariant: at most one active version a model.
     "CREATE UNIQUE INDEX engine_one_active ON model_registry (name) WHERE is_active = 1",
-    # The average and the newest of a version's metrics, read from the index alone.
-    "CREATE INDEX engine_metrics_summary ON performance_metrics (model_id, recorded_at, accuracy_score)",
+    "CREATE INDEX engine_metrics_model ON performance_metrics (model_id)",
     "CREATE INDEX engine_training_model ON training_history (model_id)",
 )

@@ -108,13 +108,13 @@ def _measures(
     registry: Registry, name: str, version: str | None, entry: Mapping[str, Any]
 ) -> dict[str, float]:
     """Return every number that is known of a version; `entry` is one of `Registry.describe`."""
-    found = _trained(entry)
-    if version is not None and (entry.get("metric_count", 1) or not found):
-        newest = registry.latest_performance(name, version)
-        found |= {
-            number: float(value) for number in NUMBERS if (value := getattr(newest, number, None)) is not None
-        }
-    return found
+    if "performance" in entry:
+        measured = entry["performance"] or {}
+    else:  # of a model that is kept in memory only there is no entry
+        newest = registry.latest_performance(name, version) if version is not None else None
+        measured = {number: getattr(newest, number, None) for number in NUMBERS}
+    known = {number: float(value) for number, value in measured.items() if value is not None}
+    return _trained(entry) | known
 
 
 def _trained(entry: Mapping[str, Any]) -> dict[str, float]:
@@ -158,5 +158,5 @@ def _numbers(measured: Mapping[str, float]) -> list[Number]:
 
 def _trend(entries: Sequence[Mapping[str, Any]], active: str | None) -> Sparkline | None:
     """Return the mean error of the newest versions (entries of `Registry.describe`) as a line."""
-    errors = [(entry["version"], _trained(entry).get("mae")) for entry in reversed(entries)]
+    errors = [(entry["version"], (entry["performance"] or {}).get("mae")) for entry in reversed(entries)]
     return sparkline([(version, error) for version, error in errors if error is not None], active)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+
+# What `to_text` writes, as far as it need not be parsed to be written otherwise.
+_OURS = re.compile(
+    r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8]) (?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}", re.ASCII
+)
 
 
 def now() -> datetime:
@@ -34,9 +40,9 @@ def from_text(text: str | None) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def to_iso(moment: datetime | str | None) -> str | None:
@@ -45,5 +51,8 @@ def to_iso(moment: datetime | str | None) -> str | None:
     >>> to_iso("2026-01-02 03:04:05.000000")
     '2026-01-02T03:04:05Z'
     """
+    if isinstance(moment, str) and _OURS.fullmatch(moment):
+        whole = moment.removesuffix(".000000")
+        return f"{whole[:10]}T{whole[11:]}Z"
     found = moment if isinstance(moment, datetime) else from_text(moment)
     return to_utc(found).isoformat().replace("+00:00", "Z") if found else None

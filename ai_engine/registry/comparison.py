@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from ai_engine.domain.performance import NUMBERS
+from ai_engine.domain.search import EVERYTHING
 
 if TYPE_CHECKING:
     from ai_engine.registry.registry import Registry
@@ -65,9 +66,11 @@ def metrics_of(registry: Registry, name: str, versions: Iterable[str]) -> dict[s
     VersionNotFoundError
         If there is no such version.
     """
-    entries = {entry["version"]: entry for entry in registry.describe(name)[0]}
+    wanted = list(versions)
+    described, _, _ = registry.describe(name, search=EVERYTHING.of(None, *wanted))
+    entries = {entry["version"]: entry for entry in described}
     found: dict[str, dict[str, float | None]] = {}
-    for version in versions:
+    for version in wanted:
         newest = registry.latest_performance(name, version)
         told = entries.get(version, {}).get("metadata", {}).get("performance_metrics")
         trained = told if isinstance(told, Mapping) else {}

@@ -99,7 +99,7 @@ class Doctor:
                 *self._journal(False),
             ]
         return [
-            *self._catalogue(),
+            *self._catalogue(repair),
             *self._journal(repair),
             *self._leftovers(repair),
             *self._versions(repair, progress),
@@ -107,14 +107,19 @@ class Doctor:
             *self._records(),
         ]
 
-    def _catalogue(self) -> Iterator[Finding]:
+    def _catalogue(self, repair: bool) -> Iterator[Finding]:
         location = self._stores.catalogue.location
         for problem in self._stores.catalogue.check():
             yield Finding(Severity.DAMAGE, "catalogue", location, problem)
         with self._stores.catalogue.read() as snapshot:
-            for kind, subject, detail in snapshot.inconsistencies():
-                severity = Severity.NOTE if kind == "orphan" else Severity.DISORDER
-                yield Finding(severity, kind, subject, detail)
+            inconsistencies = snapshot.inconsistencies()
+        mendable = repair and any(kind == "measured" for kind, _, _ in inconsistencies)
+        if mendable:
+            with self._stores.catalogue.write() as work:
+                work.measure_again()
+        for kind, subject, detail in inconsistencies:
+            severity = Severity.NOTE if kind == "orphan" else Severity.DISORDER
+            yield Finding(severity, kind, subject, detail, mendable and kind == "measured")
 
     def _journal(self, repair: bool) -> Iterator[Finding]:
         journal = self._stores.journal

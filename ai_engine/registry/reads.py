@@ -10,8 +10,9 @@ from typing import Any
 
 from ai_engine.domain import clock
 from ai_engine.domain.errors import ArtifactCorruptedError, CatalogueUnavailableError, VersionNotFoundError
-from ai_engine.domain.performance import ModelPerformance
+from ai_engine.domain.performance import NUMBERS, ModelPerformance, checked
 from ai_engine.domain.records import Activation, ModelVersion, NewVersion
+from ai_engine.domain.search import EVERYTHING, Position, Search
 from ai_engine.registry.loaded import LoadedModels
 from ai_engine.registry.lookup import Lookup
 from ai_engine.registry.memory import Memory
@@ -142,26 +143,37 @@ class Reads:
     # -- listing -------------------------------------------------------------------------------------------
 
     def describe(
-        self, name: str | None = None, limit: int | None = None, after: tuple[str, int] | None = None
+        self,
+        name: str | None = None,
+        limit: int | None = None,
+        after: Position | None = None,
+        search: Search = EVERYTHING,
     ) -> tuple[list[dict[str, Any]], int, bool]:
-        """Return a page of entries, newest version of each name first, the number of all, and its source.
+        """Return a page of entries in the order of a search, the number of all, and the source.
+
+        Parameters
+        ----------
+        name : str or None
+            Only versions of this model.
+        after : Position or None
+            The last entry of the page before, as `Order.position` tells it.
 
         Returns
         -------
         entries : list of dict
-            Every column of `model_registry`, what is known of the bytes, and the metrics' summary.
+            Every column of `model_registry`, what is known of the bytes, and what was measured: the last
+            time in `performance`, a dict, None where nothing was. First those that wait for the database.
         total : int
             Versions over all pages.
         from_database : bool
             False where the database cannot be read and these are the versions that this process knows.
         """
-        waiting = (
-            [] if after else [_waiting_entry(p.version, p.new) for p in self._outage.pending(name)][::-1]
-        )
+        search = search.of(name)
+        waiting = [] if after else self._waiting(name, search)
         try:
             with self._catalogue.read() as snapshot:
-                entries = snapshot.describe(name, limit, after)
-                total = snapshot.count(name)
+                entries = snapshot.describe(search, limit, after)
+                total = snapshot.count(search)
         except CatalogueUnavailableError as error:
             self._outage.note(error)
             return waiting, len(waiting), False
@@ -169,6 +181,11 @@ class Reads:
             known = {entry["model_id"] for entry in entries}
             waiting = [entry for entry in waiting if entry["model_id"] not in known]
         return waiting + entries, total + len(waiting), True
+
+    def _waiting(self, name: str | None, search: Search) -> list[dict[str, Any]]:
+        """Return the versions of a search that wait for their rows, newest first."""
+        entries = [_waiting_entry(item.version, item.new) for item in reversed(self._outage.pending(name))]
+        return [entry for entry in entries if search.matches(entry)]
 
     def versions(self, name: str) -> list[str]:
         """Return the versions of a model, oldest first."""
@@ -194,6 +211,16 @@ class Reads:
         waiting = {p.version.name: p.version.version for p in self._outage.pending() if p.new.activate}
         return {**stored, **waiting, **self._memory.actives()}
 
+    def active(self, name: str) -> str | None:
+        """Return the active version of a model; None where none is."""
+        kept = self._memory.actives().get(name)
+        if kept is not None:
+            return kept
+        found = None
+        with self._unless_unavailable():
+            found = self._lookup.find(name)
+        return None if found is None else found.version
+
     @contextmanager
     def _unless_unavailable(self) -> Iterator[None]:
         """Go on with what the process knows where the catalogue cannot be read."""
@@ -205,7 +232,7 @@ class Reads:
 
 def _waiting_entry(version: ModelVersion, new: NewVersion) -> dict[str, Any]:
     at = clock.to_text(new.created_at)
-    artifact = version.artifact
+    artifact, performance = version.artifact, new.performance and checked(new.performance)
     return {
         "model_id": version.model_id,
         "name": version.name,
@@ -226,4 +253,5 @@ def _waiting_entry(version: ModelVersion, new: NewVersion) -> dict[str, Any]:
         "metric_count": int(new.performance is not None),
         "avg_accuracy": new.performance.accuracy_score if new.performance else None,
         "last_metric_update": at if new.performance else None,
+        "performance": performance and {number: getattr(performance, number) for number in NUMBERS},
     }

@@ -41,6 +41,7 @@ from ai_engine.domain.records import (
     SavedVersion,
 )
 from ai_engine.domain.retention import Policy
+from ai_engine.domain.search import Field
 from ai_engine.registry import records
 from ai_engine.registry.loaded import LoadedModels
 from ai_engine.registry.reads import Reads
@@ -283,6 +284,11 @@ class Registry(Reads):
         plan = self._retention.plan(wanted) if dry_run else self._retention.apply(wanted)
         removed = [{"name": version.name, "version": version.version} for version in plan.dropped]
         return {"removed": removed, "freed_bytes": plan.freed_bytes}
+
+    def index(self, field: Field) -> None:
+        """Give the values of a field an index, for searches among very many versions."""
+        with self._writing() as work:
+            work.index(field)
 
     # -- measuring -----------------------------------------------------------------------------------------
 

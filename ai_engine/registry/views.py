@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, TypeVar
 
+from ai_engine.domain.errors import VersionNotFoundError
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.registry.registry import Registry
 
@@ -12,7 +13,13 @@ Value = TypeVar("Value")
 
 
 class _View(Mapping[str, Value], Generic[Value]):
-    """A mapping whose keys and values are asked for when they are looked at."""
+    """A mapping whose keys and values are asked for when they are looked at.
+
+    Parameters
+    ----------
+    keys, value : callable
+        `value` raises KeyError for what is none of the keys.
+    """
 
     def __init__(self, keys: Callable[[], list[str]], value: Callable[[str], Value]) -> None:
         self._keys, self._value = keys, value
@@ -24,28 +31,43 @@ class _View(Mapping[str, Value], Generic[Value]):
         return len(self._keys())
 
     def __contains__(self, key: object) -> bool:
-        return key in self._keys()
+        return key in self._keys()  # without the value, which may be a model of a gigabyte
 
     def __getitem__(self, key: str) -> Value:
-        if key not in self:
-            raise KeyError(key)
         return self._value(key)
 
     def __repr__(self) -> str:
         return f"<{', '.join(map(repr, self))}>"
 
 
+def _by_name(registry: Registry, value: Callable[[str], Value]) -> _View[Value]:
+    """Return the view of what every model has."""
+
+    def of(name: str) -> Value:
+        if registry.active(name) is None and name not in registry.names():
+            raise KeyError(name)
+        return value(name)
+
+    return _View(registry.names, of)
+
+
 def models(registry: Registry) -> Mapping[str, Mapping[str, object]]:
     """Return ``models[name][version]``: the object, loaded when it is first touched."""
-    return _View(
-        registry.names,
-        lambda name: _View(lambda: registry.versions(name), lambda version: registry.load(name, version)),
+
+    def load(name: str, version: str) -> object:
+        model = registry.load(name, version)
+        if model is None and version not in registry.versions(name):
+            raise KeyError(version)
+        return model
+
+    return _by_name(
+        registry, lambda name: _View(lambda: registry.versions(name), lambda version: load(name, version))
     )
 
 
 def model_versions(registry: Registry) -> Mapping[str, list[str]]:
     """Return ``model_versions[name]``: the versions, oldest first."""
-    return _View(registry.names, registry.versions)
+    return _by_name(registry, registry.versions)
 
 
 def performance_history(registry: Registry) -> Mapping[str, Mapping[str, ModelPerformance]]:
@@ -55,16 +77,26 @@ def performance_history(registry: Registry) -> Mapping[str, Mapping[str, ModelPe
         return [version for version in registry.versions(name) if registry.latest_performance(name, version)]
 
     def latest(name: str, version: str) -> ModelPerformance:
-        performance = registry.latest_performance(name, version)
+        try:
+            performance = registry.latest_performance(name, version)
+        except VersionNotFoundError:
+            performance = None
         if performance is None:
             raise KeyError(version)
         return performance
 
-    return _View(
-        registry.names, lambda name: _View(lambda: measured(name), lambda version: latest(name, version))
+    return _by_name(
+        registry, lambda name: _View(lambda: measured(name), lambda version: latest(name, version))
     )
 
 
 def active_models(registry: Registry) -> Mapping[str, str]:
     """Return ``active_models[name]``: the active version."""
-    return _View(lambda: list(registry.actives()), lambda name: registry.actives()[name])
+
+    def version(name: str) -> str:
+        active = registry.active(name)
+        if active is None:
+            raise KeyError(name)
+        return active
+
+    return _View(lambda: list(registry.actives()), version)

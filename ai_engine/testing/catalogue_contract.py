@@ -14,6 +14,7 @@ from ai_engine.domain.digests import digest_of
 from ai_engine.domain.errors import ModelNotFoundError, NoPreviousVersionError, VersionExistsError
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.records import Artifact, Digest, Identity, ModelId, ModelVersion, NewVersion, Place, Run
+from ai_engine.domain.search import EVERYTHING
 
 OpenCatalogue = Callable[[], Catalogue]
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
@@ -51,11 +52,11 @@ class CatalogueContract:
             assert snapshot.versions("cpu") == snapshot.everything() == [added]
             assert snapshot.names() == ["cpu"]
             assert snapshot.actives() == {"cpu": "1.0.0"}
-            assert snapshot.count() == snapshot.count("cpu") == 1
+            assert snapshot.count() == snapshot.count(EVERYTHING.of("cpu")) == 1
             assert snapshot.blob(Digest(str(added.artifact.digest))) == b"x"
             assert snapshot.find("cpu", "2") is None
             assert snapshot.find("memory") is None
-            assert snapshot.count("memory") == 0
+            assert snapshot.count(EVERYTHING.of("memory")) == 0
 
     def test_the_id_is_the_same_for_every_opening(self, open_catalogue: OpenCatalogue) -> None:
         """For it is the catalogue's, not the connection's."""
@@ -115,7 +116,7 @@ class CatalogueContract:
             assert snapshot.latest_performance(added.model_id) == measured(None)
             (run,) = snapshot.runs("cpu")
             assert (run["started"], run["dataset_size"], run["validation_score"]) == (MOMENT, 7, None)
-            ((entry, *_),) = (snapshot.describe("cpu", None, None),)
+            ((entry, *_),) = (snapshot.describe(EVERYTHING, None, None),)
             assert (entry["metric_count"], entry["avg_accuracy"]) == (2, None)
         with pytest.raises(ModelNotFoundError), catalogue.write() as work:
             work.record("nobody", [measured(1.0)])
@@ -128,9 +129,9 @@ class CatalogueContract:
         seen: list[tuple[str, str]] = []
         after = None
         with catalogue.read() as snapshot:
-            while page := snapshot.describe(None, 2, after):
+            while page := snapshot.describe(EVERYTHING, 2, after):
                 seen += [(entry["name"], entry["version"]) for entry in page]
-                after = (page[-1]["name"], page[-1]["seq"])
+                after = EVERYTHING.order.position(page[-1])
         assert seen == [("a", "1.0.1"), ("a", "1.0.0"), ("b", "1.0.2"), ("b", "1.0.1"), ("b", "1.0.0")]
 
     def test_equal_bytes_are_kept_until_their_last_user_goes(self, open_catalogue: OpenCatalogue) -> None:

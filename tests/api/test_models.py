@@ -65,6 +65,46 @@ def test_info_can_be_asked_for_one_model(server: Served) -> None:
     assert told["total_models"] == 1
 
 
+def test_versions_are_searched_and_sorted_a_page_at_a_time(server: Served) -> None:
+    for number, mae in enumerate((0.3, None, 0.1, 0.2, 0.1)):
+        server.registry.save(
+            "cpu",
+            number,
+            metadata={"team": "ops" if number else "dev"},
+            performance=measured(mae) if mae else None,
+        )
+    asked = {"filter": "name ~ 'c*' and (mae < 0.25 or metadata.team = 'dev')", "sort": "-mae", "limit": "2"}
+    first = server.get("/models/info", params=asked).json()
+    assert [(entry["version"], entry["performance"]["mae"]) for entry in first["models"]] == [
+        ("1.0.0", 0.3),
+        ("1.0.3", 0.2),
+    ]
+    assert first["total_models"] == 4
+    token = {"page_token": first["next_page_token"]}
+    second = server.get("/models/info", params=asked | token).json()
+    assert [entry["version"] for entry in second["models"]] == ["1.0.4", "1.0.2"]
+    assert (second["total_models"], second["next_page_token"]) == (4, None)
+
+    unknown_last = server.get("/models/info", params={"sort": "mae", "limit": 4}).json()
+    token = {"page_token": unknown_last["next_page_token"]}
+    last = server.get("/models/info", params={"sort": "mae", "limit": 4} | token).json()
+    assert [entry["version"] for entry in unknown_last["models"]] == ["1.0.2", "1.0.4", "1.0.3", "1.0.0"]
+    assert [entry["performance"] for entry in last["models"]] == [None]
+
+    other = server.get("/models/info", params={"sort": "-mae"} | token)
+    assert other.status_code == 422
+    assert "another sort" in other.json()["detail"]
+
+
+def test_a_filter_that_cannot_be_read_is_refused_with_the_place(server: Served) -> None:
+    answer = server.get("/models/info", params={"filter": "mae < 0.5 && is_active"})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "filter"
+    assert "(at character 11 of" in answer.json()["detail"]
+    hostile = {"filter": "metadata.\"x') or (1\" = 1 or name = 'a'' or 1=1 --'"}
+    assert server.get("/models/info", params=hostile).json()["models"] == []
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -78,8 +118,12 @@ def test_info_can_be_asked_for_one_model(server: Served) -> None:
         "page_token=WzEsIDJd",
         "page_token=bnVsbA",
         "page_token=%00%ff",
-        "page_token=" + "A" * 1900,
+        "page_token=" + "A" * 19000,
         "name=" + "x" * 1001,
+        "filter=" + "x" * 5000,
+        "filter=mae",
+        "sort=nothing",
+        "sort=is_active",
     ],
 )
 def test_a_bad_page_is_refused_by_name(server: Served, query: str) -> None:

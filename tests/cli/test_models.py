@@ -42,6 +42,20 @@ def test_the_list_is_a_table_or_one_document(command: Command) -> None:
 
 
 @pytest.mark.usefixtures("saved")
+def test_the_list_is_filtered_and_sorted(command: Command) -> None:
+    told = command(
+        "models", "list", "--filter", "name = 'cpu' and not is_active", "--sort", "created_at", "--json"
+    ).json()
+    assert [entry["version"] for entry in told["models"]] == ["1.0.0", "1.0.2"]
+    assert told["total_models"] == 2
+    assert "metadata.team has an index" in command("models", "index", "metadata.team").out
+    assert "no version is like that" in command("models", "list", "--filter", "size > 1e9").out
+    refused = command("models", "list", "--filter", "cpu")
+    assert refused.code == 1
+    assert "'cpu' is no field" in refused.err
+
+
+@pytest.mark.usefixtures("saved")
 def test_one_version_is_shown(command: Command) -> None:
     assert command("models", "show", "cpu", "--json").json()["version"] == "1.0.1"
     shown = command("models", "show", "cpu", "1.0.2", "--json").json()

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from ai_engine.dashboard.charts import sparkline
 from ai_engine.dashboard.summary import MODELS_A_PAGE
+from ai_engine.domain.performance import ModelPerformance
 from tests.api.serving import Served, serving
 from tests.upgrade.original import Original
 
@@ -28,6 +29,10 @@ def server(tmp_path: Path) -> Iterator[Served]:
         yield served
 
 
+def measured(mae: float) -> ModelPerformance:
+    return ModelPerformance(mae, None, None, None, None, None, None, None)
+
+
 def fill(server: Served) -> None:
     for mae, skill in ((4.0, 0.1), (3.0, 0.325)):
         metrics = {"mae": mae, "skill": skill, "r2": None}
@@ -37,6 +42,7 @@ def fill(server: Served) -> None:
             model_type="resource_prediction",
             algorithms=["Ridge"],
             metadata={"performance_metrics": metrics},
+            performance=measured(mae),
         )
     server.registry.save("worse", 1, metadata={"performance_metrics": {"mae": 9.0, "skill": -0.5}})
     server.registry.save("unmeasured", 1, activate=False)

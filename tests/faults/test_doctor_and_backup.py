@@ -96,6 +96,22 @@ def test_what_is_wrong_is_found_and_repaired_where_nothing_can_be_lost(
     assert [finding.kind for finding in examine(filled)] == ([] if repairable else [kind])
 
 
+def test_measurements_that_another_program_wrote_are_counted_by_a_repair(filled: Path) -> None:
+    with sqlite3.connect(filled / "model_registry.db") as connection:
+        connection.execute(
+            "INSERT INTO performance_metrics (model_id, mae, accuracy_score, recorded_at) "
+            "SELECT model_id, 0.25, 0.5, '2026-01-31 00:00:00' FROM model_registry WHERE name = 'cpu'"
+        )
+    assert {finding.kind for finding in examine(filled)} == {"measured"}
+    assert all(finding.repaired for finding in examine(filled, repair=True))
+    assert examine(filled) == []
+    with ModelManager(filled) as manager:
+        for entry in manager.get_model_info("cpu")["models"]:
+            history = manager.metric_history("cpu", entry["version"])
+            assert entry["metric_count"] == len(history) > 0
+            assert (entry["performance"]["mae"], entry["avg_accuracy"]) == (0.25, 0.5)
+
+
 def test_a_hand_edited_pointer_and_orphans_are_found(filled: Path) -> None:
     with sqlite3.connect(filled / "model_registry.db") as connection:
         connection.execute("UPDATE model_registry SET is_active = 0 WHERE name = 'cpu'")

@@ -14,6 +14,8 @@ import pytest
 
 from ai_engine.catalogue.sqlite import SqliteCatalogue
 from ai_engine.catalogue.sqlite_file import DatabaseFile
+from ai_engine.domain.filters import parse_field
+from ai_engine.domain.search import Position
 from ai_engine.models import ModelManager, ModelPerformance
 
 MEASURED = ModelPerformance(0.1, 0.2, 0.3, 1.0, 0.1, 0.9, 0.8, datetime.now(), 10, 2)
@@ -87,9 +89,9 @@ READS = [
     ("a version", lambda m: m.registry.find("b", "1.0.3")),
     ("the active one", lambda m: m.registry.find("b")),
     ("a page of one name", lambda m: m.registry.describe("b", 10)),
-    ("the next page of one name", lambda m: m.registry.describe("b", 10, ("b", 30))),
+    ("the next page of one name", lambda m: m.registry.describe("b", 10, Position("b", 30))),
     ("a page of all", lambda m: m.registry.describe(None, 10)),
-    ("the next page of all", lambda m: m.registry.describe(None, 10, ("b", 30))),
+    ("the next page of all", lambda m: m.registry.describe(None, 10, Position("b", 30))),
     ("a save", lambda m: m.save_model("b", "new")),
     ("a metric", lambda m: m.update_performance("b", "1.0.3", MEASURED)),
     ("an activation", lambda m: m.activate("b", "1.0.3")),
@@ -103,6 +105,11 @@ _FULL_SCAN = re.compile(rf"^SCAN ({_LARGE})$")
 
 def slow_steps(manager: ModelManager, caught: Caught) -> list[str]:
     """Return the steps of the plans that take longer the more versions there are."""
+    return [step for step in plan(manager, caught) if _FULL_SCAN.match(step) or "ORDER BY" in step]
+
+
+def plan(manager: ModelManager, caught: Caught) -> list[str]:
+    """Return the steps by which the database runs statements."""
     database = sqlite3.connect(manager.db_path)
     try:
         steps = [
@@ -114,7 +121,7 @@ def slow_steps(manager: ModelManager, caught: Caught) -> list[str]:
     finally:
         database.close()
     assert steps
-    return [step for step in steps if _FULL_SCAN.match(step) or "ORDER BY" in step]
+    return steps
 
 
 @pytest.mark.parametrize(("what", "call"), READS)
@@ -126,11 +133,64 @@ def test_no_table_is_read_through_and_nothing_is_sorted(
     assert slow_steps(manager, statements) == []
 
 
+SEARCHES = [
+    ("name ~ 'b*'", None, "engine_versions_order (name>? AND name<?)"),
+    ("name = 'b' and (mae < 0.5 or metadata.team = 'ops')", None, "engine_versions_order (name=?)"),
+    ("name = 'b' and version = '1.0.3'", None, "sqlite_autoindex_engine_versions_1 (name=? AND version=?)"),
+    ("model_type = 'linear'", None, "engine_versions_type (model_type=?)"),
+    ("created_at > '2026-01-31'", "-created_at", "engine_versions_created (created_at>?)"),
+    ("mae < 0.5", "mae", "engine_versions_mae (mae>? AND mae<?)"),
+    ("r2 > 0.9 and metadata.team = 'ops'", "-r2", "engine_versions_r2 (r2>?)"),
+    ("accuracy_score >= 0.9", "-accuracy_score", "engine_versions_accuracy (accuracy_score>?)"),
+    # Nothing asked, only an order: what is known by its index, then the rest as it was made.
+    (None, "mae", "engine_versions_mae (mae>?)"),
+    (None, "-created_at", "engine_versions_created (created_at>?)"),
+]
+
+
+@pytest.mark.parametrize(("where", "sort", "index"), SEARCHES)
+def test_a_search_reads_a_range_of_an_index(
+    manager: ModelManager, statements: Caught, where: str | None, sort: str | None, index: str
+) -> None:
+    statements.clear()
+    manager.get_model_info(where=where, sort=sort, limit=10)
+    steps = plan(manager, [statement for statement in statements if "SELECT e.seq" in statement])
+    assert any(index in step for step in steps), steps
+    assert not any("TEMP B-TREE" in step for step in steps), steps
+
+
+def test_the_active_versions_are_found_by_their_pointers(manager: ModelManager, statements: Caught) -> None:
+    statements.clear()
+    manager.get_model_info(where="is_active and metadata.team = 'ops'", limit=10)
+    steps = plan(manager, statements)
+    assert "SEARCH e USING INTEGER PRIMARY KEY (rowid=?)" in steps
+    assert not any(_FULL_SCAN.match(step) for step in steps), steps
+
+
+@pytest.mark.parametrize("field", ["metadata.team", 'metadata.a."b c"', "size", "updated_at", "avg_accuracy"])
+def test_any_field_can_have_an_index(manager: ModelManager, statements: Caught, field: str) -> None:
+    manager.registry.index(parse_field(field))
+    manager.registry.index(parse_field(field))
+    statements.clear()
+    value = "'2026-01-31'" if field == "updated_at" else "7"
+    manager.get_model_info(where=f"{field} = {value}")
+    steps = plan(manager, [statement for statement in statements if "SELECT e.seq" in statement])
+    assert any("SEARCH" in step and "engine_search_" in step for step in steps), steps
+    assert not any(_FULL_SCAN.match(step) for step in steps), steps
+
+
+def test_an_index_alone_counts_what_is_found(manager: ModelManager, statements: Caught) -> None:
+    statements.clear()
+    manager.get_model_info(where="mae < 0.5", limit=1)
+    (step,) = plan(manager, [statement for statement in statements if "COUNT(*)" in statement])
+    assert step == "SEARCH e USING COVERING INDEX engine_versions_mae (mae<?)"
+
+
 @pytest.mark.parametrize(
     "statement",
     [
         "SELECT * FROM model_registry WHERE metadata = '{}'",
-        "SELECT * FROM engine_versions e ORDER BY e.size LIMIT 10",
+        "SELECT * FROM engine_versions e ORDER BY e.place LIMIT 10",
         "SELECT * FROM engine_versions e WHERE e.python = '3.11'",
     ],
 )
@@ -145,7 +205,7 @@ def test_a_page_costs_the_same_wherever_it_is(manager: ModelManager) -> None:
     steps = {
         "first": _machine_steps(manager, lambda m: m.registry.describe(None, 10)),
         "of a long one": _machine_steps(manager, lambda m: m.registry.describe("b", 10)),
-        "inside": _machine_steps(manager, lambda m: m.registry.describe(None, 10, ("b", 150))),
+        "inside": _machine_steps(manager, lambda m: m.registry.describe(None, 10, Position("b", 150))),
     }
     assert max(steps.values()) < 2 * min(steps.values()), steps
 

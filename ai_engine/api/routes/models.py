@@ -15,6 +15,7 @@ from ai_engine.api.routes.described import answers, takes
 from ai_engine.api.service import Running
 from ai_engine.domain import clock
 from ai_engine.domain.errors import InvalidInputError, ModelNotFoundError, VersionNotFoundError
+from ai_engine.domain.filters import LONGEST, parse_search
 from ai_engine.registry.comparison import metrics_of, side_by_side
 from ai_engine.registry.shapes import entry_shape, performance_shape, run_shape
 
@@ -24,6 +25,8 @@ router = APIRouter(tags=["models"])
 # No name of ours is longer than 200; one of the original software's may be.
 _LONGEST: Final = 1000
 _MOST_COMPARED: Final = 50
+# It tells the value at the page's end, which may be any text of somebody's metadata.
+_LONGEST_TOKEN: Final = 20_000
 
 Name = Annotated[str, Path(max_length=_LONGEST, description="The model's name.")]
 VersionPart = Annotated[str, Path(max_length=_LONGEST, description="The version.")]
@@ -34,22 +37,40 @@ OptionalVersion = Annotated[str | None, Query(max_length=_LONGEST, description="
 def info(
     service: Running,
     name: Annotated[str | None, Query(max_length=_LONGEST, description="Only this model.")] = None,
+    filter_: Annotated[
+        str | None,
+        Query(
+            alias="filter",
+            max_length=LONGEST,
+            description="Only versions of which this is true, such as "
+            "`is_active and (mae < 0.5 or metadata.team = 'ops')`.",
+        ),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        Query(
+            max_length=LONGEST,
+            description="By this field, such as `mae`; the highest first with `-` in front. "
+            "Default: by name, newest first.",
+        ),
+    ] = None,
     limit: Annotated[int | None, Query(ge=1, le=1_000_000, description="Default: everything.")] = None,
     page_token_: Annotated[
-        str | None, Query(alias="page_token", max_length=2 * _LONGEST, description="`next_page_token`.")
+        str | None, Query(alias="page_token", max_length=_LONGEST_TOKEN, description="`next_page_token`.")
     ] = None,
 ) -> Answer:
-    """List the versions, by name, newest first."""
-    after = read_token(page_token_) if page_token_ else None
+    """List versions, a page at a time."""
+    search = parse_search(filter_, sort)
+    after = read_token(page_token_, sort) if page_token_ else None
     # One more than is asked for tells whether there is a next page.
     entries, total, from_database = service.registry.describe(
-        name, None if limit is None else limit + 1, after
+        name, None if limit is None else limit + 1, after, search
     )
     following = None
     stored = [entry for entry in entries if "seq" in entry]
     if limit is not None and len(stored) > limit:
         entries.remove(stored[limit])
-        following = page_token(stored[limit - 1]["name"], stored[limit - 1]["seq"])
+        following = page_token(search.order.position(stored[limit - 1]), sort)
     return Answer(
         {
             "models": [entry_shape(entry) for entry in entries],
