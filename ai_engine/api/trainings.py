@@ -30,6 +30,7 @@ class Trainings:
         self._settings = settings
         # Tokens of its own: trainings that wait must not take the threads that answer reads.
         self._places = CapacityLimiter(cores or os.cpu_count() or 1)
+        self._asked = 0  # requests that are here, whether they train or wait
         self._stopping = False
         self._children: set[Popen[bytes]] = set()
         self.begun = self.failed = 0
@@ -46,11 +47,19 @@ class Trainings:
 
     async def train(self, request: bytes) -> dict[str, Any]:
         """Return the answer (JSON values) to a request, a line of JSON, once its version is saved."""
-        if self.waiting >= WAITING * self._places.total_tokens:
+        # The limiter knows of one that waits only once it does, and by then more may have been let in.
+        waiting = max(self._asked - int(self._places.total_tokens), self.waiting)
+        if waiting >= WAITING * self._places.total_tokens:
             raise RefusedError(
-                503, "too-many-trainings", f"{self.waiting} trainings are waiting already; try again later"
+                503, "too-many-trainings", f"{waiting} trainings are waiting already; try again later"
             )
-        return await to_thread.run_sync(self._train, request, abandon_on_cancel=True, limiter=self._places)
+        self._asked += 1
+        try:
+            return await to_thread.run_sync(
+                self._train, request, abandon_on_cancel=True, limiter=self._places
+            )
+        finally:
+            self._asked -= 1
 
     def _train(self, request: bytes) -> dict[str, Any]:
         if self._stopping:

@@ -51,7 +51,8 @@ class Served:
 def serving(model_dir: Path, **settings: Any) -> Iterator[Served]:
     given = Settings(model_dir=str(model_dir), **settings)
     with open_registry(given) as registry:
-        config = uvicorn.Config(build(registry, given), log_config=None, access_log=False, ws="none")
+        app = build(registry, given)
+        config = uvicorn.Config(app, log_config=None, access_log=False, ws="none")
         server = uvicorn.Server(config)
         listening = socket.create_server(("127.0.0.1", 0))
         # Not the thread of signals, so none are caught.
@@ -64,6 +65,8 @@ def serving(model_dir: Path, **settings: Any) -> Iterator[Served]:
                 yield Served(url, registry, client)
         finally:
             server.should_exit = True
+            if hasattr(app.state, "service"):  # a test that failed may have left a training that never ends
+                app.state.service.trainings.stop()
             thread.join()
             listening.close()
 
