@@ -171,5 +171,5 @@ class ModelDirectory:
         with storage_errors(self._card), self.sandbox.entry() as entry:
             write_all(entry.descriptor, card)
             os.fsync(entry.descriptor)
-            os.rename(entry.path, self._card)
+            entry.move(self._card)
             sync_directory(self.engine)

@@ -2,7 +2,7 @@
 
 Each entry is locked by its writer for as long as it is in use. The system releases the lock when the writer
 dies, however it dies; an entry whose lock is free is a leftover, and nothing else is: neither its age nor its
-name says so. A companion, which is another name for a file that is not locked, lives as long as its entry.
+name says so. A companion, a link or a file that nobody locks, lives as long as its entry.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from secrets import token_hex
 
 from ai_engine.artifacts.files import make_directory
 
-# Sorts behind every entry, so that a leftover goes before its companion is looked at.
+# Sorts behind every entry, so that a leftover goes before its companions are looked at.
 _COMPANION = "+"
 
 
@@ -24,11 +24,18 @@ class Entry:
 
     def __init__(self, path: str, descriptor: int) -> None:
         self.path, self.descriptor = path, descriptor
+        self._companions: list[str] = []
+        self._moved = False
 
-    @property
     def companion(self) -> str:
-        """A second path that goes when the entry goes, for a link to a file that is elsewhere."""
-        return f"{self.path}{_COMPANION}"
+        """Return another path that goes when the entry goes, for a file or a link that needs no lock."""
+        self._companions.append(f"{self.path}{_COMPANION * (1 + len(self._companions))}")
+        return self._companions[-1]
+
+    def move(self, target: str) -> None:
+        """Give the file its place outside the sandbox. Companions have theirs already: none outlives it."""
+        os.rename(self.path, target)
+        self._moved = True
 
     def label(self, text: str) -> None:
         """Put a label in front of the entry's name, for whoever finds it as a leftover."""
@@ -38,6 +45,13 @@ class Entry:
         labelled = f"{directory}/{text}.{name}"
         os.rename(self.path, labelled)
         self.path = labelled
+
+    def close(self) -> None:
+        """Remove what of it is still in the sandbox."""
+        for path in self._companions if self._moved else (*self._companions, self.path):
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+        os.close(self.descriptor)
 
 
 class Sandbox:
@@ -59,10 +73,7 @@ class Sandbox:
         try:
             yield entry
         finally:
-            for path in (entry.companion, entry.path):
-                with suppress(FileNotFoundError):
-                    os.unlink(path)
-            os.close(entry.descriptor)
+            entry.close()
 
     def _create(self) -> Entry:
         while True:
@@ -89,7 +100,7 @@ class Sandbox:
         for name in sorted(self.names()):
             path = f"{self.path}/{name}"
             if name.endswith(_COMPANION):
-                if not os.path.lexists(path.removesuffix(_COMPANION)):
+                if not os.path.lexists(path.rstrip(_COMPANION)):
                     yield path
                 continue
             try:

@@ -51,23 +51,41 @@ class LocalShelf:
                 write_all(entry.descriptor, data)
             yield _Staged(self, entry, data)
 
-    def same_file(self, entry: Entry, data: bytes | None, source: str | None) -> str:
-        """Return a path of the sandbox with the bytes: another name for `source`, or the entry itself."""
+    def place(self, entry: Entry, data: bytes | None, source: str | None, path: str) -> None:
+        """Put the bytes where people look for them: as another name for `source`, or as the entry's file."""
         if source is not None and (data is None or self.read(source) == data):
             with suppress(OSError):  # no hard links here, or too many on this file: a copy does as well
-                os.link(source, entry.companion, follow_symlinks=False)
-                return entry.companion
+                link = entry.companion()
+                os.link(source, link, follow_symlinks=False)
+                os.rename(link, path)
+                return
         if data is not None:
-            return entry.path
+            entry.move(path)
+            return
         assert source is not None  # a large artifact has a file
-        os.symlink(os.path.relpath(source, self._directory.path), entry.companion)
-        return entry.companion
+        link = entry.companion()
+        os.symlink(os.path.relpath(source, self._directory.path), link)
+        os.rename(link, path)
 
     def write_record(self, path: str, record: bytes) -> None:
         with storage_errors(self._records), self._directory.sandbox.entry() as entry:
             write_all(entry.descriptor, record)
             make_directory(self._records)
-            os.rename(entry.path, path)
+            entry.move(path)
+
+    def place_record(self, entry: Entry, record: bytes, path: str) -> None:
+        """Write the record of a version beside an entry that has not moved yet, and give it its place."""
+        beside = entry.companion()
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+        try:
+            write_all(descriptor, record)
+        finally:
+            os.close(descriptor)
+        try:
+            os.rename(beside, path)
+        except FileNotFoundError:
+            make_directory(self._records)
+            os.rename(beside, path)
 
     def records(self) -> Iterator[tuple[str, bytes]]:
         for file, text in self._read(".pkl.json"):
@@ -112,7 +130,7 @@ class LocalShelf:
 
     def mend(self, path: str, data: bytes | None, source: str | None = None) -> None:
         with self.stage(data) as staged:
-            os.rename(self.same_file(staged.entry, data, source), path)
+            self.place(staged.entry, data, source, path)
 
     def sync(self) -> None:
         sync_directories(self._directory.path, self._records)
@@ -146,5 +164,5 @@ class _Staged:
         self._shelf, self._data = shelf, data
 
     def publish(self, path: str, source: str | None, record: bytes) -> None:
-        os.rename(self._shelf.same_file(self.entry, self._data, source), path)
-        self._shelf.write_record(self._shelf.record_path(path), record)
+        self._shelf.place_record(self.entry, record, self._shelf.record_path(path))
+        self._shelf.place(self.entry, self._data, source, path)
