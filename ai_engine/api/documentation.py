@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
-_PAGES = Environment(
-    loader=PackageLoader("ai_engine.api"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-)
+
+@cache
+def _pages() -> Environment:
+    """Return the templates; made for the first who looks, as the library takes its time to load."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("ai_engine.api"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
 
 
 def page(document: Mapping[str, Any]) -> str:
     """Return the page of an OpenAPI document (JSON values)."""
-    return _PAGES.get_template("documentation.html").render(
-        title=document["info"]["title"],
-        version=document["info"]["version"],
-        summary=document["info"].get("summary", ""),
-        operations=list(_operations(document)),
-        schemas=[
-            (name, schema.get("description", ""), list(_fields(schema)))
-            for name, schema in sorted(document["components"]["schemas"].items())
-        ],
+    return (
+        _pages()
+        .get_template("documentation.html")
+        .render(
+            title=document["info"]["title"],
+            version=document["info"]["version"],
+            summary=document["info"].get("summary", ""),
+            operations=list(_operations(document)),
+            schemas=[
+                (name, schema.get("description", ""), list(_fields(schema)))
+                for name, schema in sorted(document["components"]["schemas"].items())
+            ],
+        )
     )
 
 

@@ -6,12 +6,12 @@ import os
 import shlex
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from anyio import to_thread
 from fastapi import APIRouter, Query, Request
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
@@ -19,14 +19,24 @@ from ai_engine.dashboard.summary import overview
 from ai_engine.registry.registry import Registry
 from ai_engine.version import __version__
 
-_PAGES = Environment(
-    loader=PackageLoader("ai_engine.dashboard"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 _STATIC: Final = {"style.css": "text/css", "favicon.svg": "image/svg+xml"}
+
+
+@cache
+def _pages() -> Environment:
+    """Return the templates; made for the first who looks, as the library takes its time to load."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("ai_engine.dashboard"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +68,9 @@ def router(shown: Callable[[Request], Shown]) -> APIRouter:
         health = await page.health()
         seen = await to_thread.run_sync(overview, page.registry, after)
         return HTMLResponse(
-            _PAGES.get_template("models.html").render(
+            _pages()
+            .get_template("models.html")
+            .render(
                 seen=seen,
                 health=health,
                 version=__version__,
