@@ -10,7 +10,7 @@ refusal StorageError; in both cases nothing of the attempt is left.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -130,6 +130,12 @@ class Shelf(Protocol):
 
     def records(self) -> Iterator[tuple[str, bytes]]:
         """Yield every record, behind the path of the version's file."""
+
+    def recorded(self) -> Container[str]:
+        """Return what tells whether there is a record at a path, now; for one thread."""
+
+    def tidy(self) -> None:
+        """Give the disk back what records that are gone still take."""
 
     def stamp(self) -> int:
         """Return a number that differs once a record or a pointer has come or gone."""

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 
 from ai_engine.artifacts.directory import ModelDirectory
 from ai_engine.artifacts.files import allocated, make_directory, storage_errors, sync_directories, write_all
+from ai_engine.artifacts.record_log import Index, RecordLog
 from ai_engine.artifacts.sandbox import Entry
 from ai_engine.domain.names import encode, file_name
 
@@ -32,6 +33,7 @@ class LocalShelf:
     def __init__(self, directory: ModelDirectory) -> None:
         self._directory = directory
         self._records = f"{directory.engine}/records"
+        self._log = RecordLog(f"{self._records}/versions.log", directory.sandbox)
 
     def path(self, name: str, version: str, is_ours: Callable[[str], bool]) -> str:
         plain = f"{self._directory.path}/{file_name(name, version)}"
@@ -68,37 +70,37 @@ class LocalShelf:
         os.rename(link, path)
 
     def write_record(self, path: str, record: bytes) -> None:
-        with storage_errors(self._records), self._directory.sandbox.entry() as entry:
-            write_all(entry.descriptor, record)
-            make_directory(self._records)
-            entry.move(path)
-
-    def place_record(self, entry: Entry, record: bytes, path: str) -> None:
-        """Write the record of a version beside an entry that has not moved yet, and give it its place."""
-        beside = entry.companion()
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
-        try:
-            write_all(descriptor, record)
-        finally:
-            os.close(descriptor)
-        try:
-            os.rename(beside, path)
-        except FileNotFoundError:
-            make_directory(self._records)
-            os.rename(beside, path)
+        with storage_errors(self._records):
+            self._log.append(os.path.basename(path), record)
 
     def records(self) -> Iterator[tuple[str, bytes]]:
-        for file, text in self._read(".pkl.json"):
+        recorded = set()
+        for file, text in self._log.texts():
+            recorded.add(file)
             yield f"{self._directory.path}/{file.removesuffix('.json')}", text
+        for file, text in self._read(".pkl.json"):
+            if file not in recorded:
+                yield f"{self._directory.path}/{file.removesuffix('.json')}", text
+
+    def recorded(self) -> _Recorded:
+        return _Recorded(self._log.path)
+
+    def tidy(self) -> None:
+        with storage_errors(self._records):
+            self._log.compact()
 
     def stamp(self) -> int:
         try:
-            return os.stat(self._records).st_mtime_ns
+            pointers = os.stat(self._records).st_mtime_ns
         except FileNotFoundError:
             return 0
+        return hash((pointers, self._log.stamp()))
 
     def point(self, name: str, pointer: bytes) -> None:
-        self.write_record(f"{self._records}/{encode(name)}{_POINTER}", pointer)
+        with storage_errors(self._records), self._directory.sandbox.entry() as entry:
+            write_all(entry.descriptor, pointer)
+            make_directory(self._records)
+            entry.move(f"{self._records}/{encode(name)}{_POINTER}")
 
     def pointers(self) -> Iterator[bytes]:
         for _, text in self._read(_POINTER):
@@ -134,6 +136,8 @@ class LocalShelf:
 
     def sync(self) -> None:
         sync_directories(self._directory.path, self._records)
+        with storage_errors(self._records):
+            self._log.sync()
 
     def footprint(self, paths: Iterable[str]) -> int:
         names: Counter[int] = Counter()
@@ -152,8 +156,12 @@ class LocalShelf:
             found = os.lstat(path)
             os.unlink(path)
         except FileNotFoundError:
-            return 0
-        return allocated(found)
+            freed = 0
+        else:
+            freed = allocated(found)
+        if path.startswith(self._records) and self._log.exists():
+            self._log.append(os.path.basename(path), b"")
+        return freed
 
 
 class _Staged:
@@ -164,5 +172,16 @@ class _Staged:
         self._shelf, self._data = shelf, data
 
     def publish(self, path: str, source: str | None, record: bytes) -> None:
-        self._shelf.place_record(self.entry, record, self._shelf.record_path(path))
         self._shelf.place(self.entry, self._data, source, path)
+        self._shelf.write_record(self._shelf.record_path(path), record)
+
+
+class _Recorded:
+    """See protocol.Shelf.recorded."""
+
+    def __init__(self, log: str) -> None:
+        self._index = Index(log)
+
+    def __contains__(self, path: object) -> bool:
+        # Earlier versions of the engine gave each record a file.
+        return os.path.basename(str(path)) in self._index or os.path.isfile(str(path))

@@ -6,7 +6,7 @@ is replayed, and what nobody can ever ask for is removed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -154,12 +154,15 @@ class Doctor:
     def _versions(self, repair: bool, progress: Progress) -> Iterator[Finding]:
         with self._stores.catalogue.read() as snapshot:
             versions = snapshot.everything()
+        recorded = self._stores.shelf.recorded()
         for done, version in enumerate(versions):
             progress(done, len(versions))
-            yield from self._version(version, repair)
+            yield from self._version(version, recorded, repair)
         progress(len(versions), len(versions))
+        if repair:
+            self._stores.shelf.tidy()
 
-    def _version(self, version: ModelVersion, repair: bool) -> Iterator[Finding]:
+    def _version(self, version: ModelVersion, recorded: Container[str], repair: bool) -> Iterator[Finding]:
         """Check the truth of a version, then its file."""
         if version.artifact.place is Place.PATH and version.artifact.digest is None:
             detail = "was never read since the original software wrote it, and has no digest yet"
@@ -174,7 +177,7 @@ class Doctor:
         if version.artifact.place is Place.PATH:
             return
         yield from self._file(version, data, repair)
-        yield from self._record(version, repair)
+        yield from self._record(version, recorded, repair)
 
     def _file(self, version: ModelVersion, data: memoryview, repair: bool) -> Iterator[Finding]:
         small = version.artifact.place is Place.ROW
@@ -189,9 +192,9 @@ class Doctor:
             self._stores.shelf.mend(version.model_path, bytes(data) if small else None, source)
         yield Finding(Severity.DISORDER, "file", version.model_path, "is missing or altered", repair)
 
-    def _record(self, version: ModelVersion, repair: bool) -> Iterator[Finding]:
+    def _record(self, version: ModelVersion, recorded: Container[str], repair: bool) -> Iterator[Finding]:
         path = self._stores.shelf.record_path(version.model_path)
-        if self._stores.shelf.exists(path) or not self._still_there(version):
+        if path in recorded or not self._still_there(version):
             return
         if repair:
             with self._stores.catalogue.read() as snapshot:

@@ -62,6 +62,7 @@ class Retention:
         if not dropped:
             return Plan([], 0)
         freed = self._sweeper.sweep()
+        self._stores.shelf.tidy()
         self._stores.catalogue.reclaim()
         freed += max(0, before - self._stores.catalogue.allocated())
         self._stores.shelf.keep_reserve()

@@ -16,6 +16,8 @@ import pytest
 
 from ai_engine import BackupError, CatalogueMismatchError, InvalidInputError, NewerCatalogueError
 from ai_engine.artifacts.directory import ModelDirectory
+from ai_engine.artifacts.record_log import RecordLog
+from ai_engine.artifacts.sandbox import Sandbox
 from ai_engine.backup import back_up, restore
 from ai_engine.domain.records import Run
 from ai_engine.domain.retention import Policy
@@ -62,6 +64,10 @@ def filled(tmp_path: Path) -> Path:
     return directory
 
 
+def forget_record(directory: Path, name: str) -> None:
+    RecordLog(str(directory / ".engine/records/versions.log"), Sandbox(str(directory))).append(name, b"")
+
+
 def lose_database(directory: Path) -> None:
     for path in directory.glob("model_registry.db*"):
         path.unlink()
@@ -74,7 +80,7 @@ def test_a_healthy_registry_has_no_findings(filled: Path) -> None:
 DAMAGE: list[tuple[str, str, Callable[[Path], object], bool]] = [
     ("file gone", "file", lambda d: (d / "cpu@1.0.0.pkl").unlink(), True),
     ("file altered", "file", lambda d: (d / "cpu@1.0.0.pkl").write_bytes(b"x"), True),
-    ("record gone", "record", lambda d: (d / ".engine/records/cpu@1.0.0.pkl.json").unlink(), True),
+    ("record gone", "record", lambda d: forget_record(d, "cpu@1.0.0.pkl.json"), True),
     ("link gone", "file", lambda d: (d / "big@1.0.0.pkl").unlink(), True),
     ("artifact gone", "artifact", lambda d: next((d / ".engine/artifacts").iterdir()).unlink(), False),
     ("unknown bytes", "artifact", lambda d: (d / ".engine/artifacts" / ("0" * 64)).write_bytes(b"x"), True),
