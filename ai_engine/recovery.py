@@ -28,7 +28,7 @@ def recover(settings: Settings, from_files: bool) -> Rebuilt:
     stores = build_stores(settings)
     with suppress(CatalogueUnavailableError):
         stores.catalogue.catalogue_id  # noqa: B018  # the property opens, and sets a damaged one aside
-    if not os.path.exists(database_path(settings)):
+    if not _has_content(database_path(settings)):
         model_directory(settings).release()
     try:
         found = rebuild(stores) if from_files else Rebuilt([], [])
@@ -36,3 +36,8 @@ def recover(settings: Settings, from_files: bool) -> Rebuilt:
         return found
     finally:
         stores.catalogue.close()
+
+
+def _has_content(path: str) -> bool:
+    """Tell whether there is a database, be it one whose pages are still in its log."""
+    return any(os.path.exists(name) and os.path.getsize(name) for name in (path, f"{path}-wal"))

@@ -60,7 +60,10 @@ def build_stores(settings: Settings) -> Stores:
         catalogue=SqliteCatalogue(database_path(settings), directory),
         artifacts=_artifact_store(settings, directory),
         shelf=LocalShelf(directory),
-        journal=LocalJournal(settings.journal_dir or f"{directory.engine}/outage"),
+        # Inside the directory all is the directory's own, wherever it was moved to.
+        journal=LocalJournal(settings.journal_dir, directory.path)
+        if settings.journal_dir
+        else LocalJournal(f"{directory.engine}/outage", "."),
     )
 
 

@@ -19,25 +19,28 @@ class LocalJournal:
     Parameters
     ----------
     path : str
-        The directory, ours alone; made when the first operation has to wait.
+        The directory; made when the first operation has to wait.
+    owner : str
+        Whose operations these are: another registry may keep its own in the same directory.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, owner: str) -> None:
         self.location = path
+        self._owner = owner
 
     def append(self, operation: Mapping[str, Any]) -> Waiting:
         with storage_errors(self.location):
             make_directory(os.path.dirname(self.location))
             make_directory(self.location, mode=0o700)
             with self.lock():
-                waiting = self.waiting()
-                number = int(waiting[-1].entry.partition(".")[0]) + 1 if waiting else 1
+                names = self._names()
+                number = int(names[-1].partition(".")[0]) + 1 if names else 1
                 entry = f"{number:012d}.json"
                 path = f"{self.location}/{entry}"
                 aside = f"{path}.new"
                 descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
                 try:
-                    write_all(descriptor, json.dumps(dict(operation)).encode())
+                    write_all(descriptor, json.dumps({**operation, "owner": self._owner}).encode())
                     os.fsync(descriptor)
                     os.rename(aside, path)
                     sync_directory(self.location)
@@ -67,13 +70,23 @@ class LocalJournal:
                 held.enter_context(self.lock())
             yield self.waiting()
 
-    def waiting(self) -> list[Waiting]:
+    def _names(self) -> list[str]:
         try:
-            names = sorted(name for name in os.listdir(self.location) if name.endswith(".json"))
+            return sorted(name for name in os.listdir(self.location) if name.endswith(".json"))
         except (FileNotFoundError, NotADirectoryError):  # of the latter `append` complains
             return []
+
+    def waiting(self) -> list[Waiting]:
+        return [entry for entry in self._all() if entry.operation.get("owner", self._owner) == self._owner]
+
+    def strangers(self) -> list[str]:
+        return sorted(
+            {str(entry.operation.get("owner", self._owner)) for entry in self._all()} - {self._owner}
+        )
+
+    def _all(self) -> list[Waiting]:
         found = []
-        for name in names:
+        for name in self._names():
             with suppress(FileNotFoundError), open(f"{self.location}/{name}", encoding="utf-8") as file:
                 text = file.read()
                 try:

@@ -203,6 +203,9 @@ class Journal(Protocol):
     def reject(self, entry: str) -> str:
         """Set an operation aside that the catalogue will never take; return where it is kept."""
 
+    def strangers(self) -> list[str]:
+        """Return the other registries whose operations wait in the same place."""
+
     def rejected(self) -> list[str]:
         """Return where the operations are kept that were set aside."""
 

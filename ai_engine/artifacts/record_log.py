@@ -1,8 +1,8 @@
 """Texts by name in one file that only grows: a record then costs a write, and not a file of its own.
 
-A line holds a name, a tab and a text; the last line of a name counts, and one without text says that the name
-is gone. What a writer that was killed left of a line is no line. Writers share a lock with each other, and none
-with whoever writes the file anew without what is gone.
+A line holds a name, a tab and a text. The last line of a name counts; one without text says that it is gone.
+What a writer that was killed left of a line is no line. Writers share a lock with each other, and none with
+whoever writes the file anew without what is gone.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from ai_engine.catalogue import statements
+from ai_engine.catalogue.rows import Row
 from ai_engine.catalogue.sql import Execute
 from ai_engine.catalogue.tables import ENGINE_TABLES, SCHEMA, SEED_TABLES
 from ai_engine.domain import clock, versions
@@ -38,7 +39,7 @@ def _adopt_seed(execute: Execute) -> None:
     for statement in ENGINE_TABLES:
         execute(statement)
     execute("INSERT INTO engine_meta (key, value) VALUES ('catalogue_id', :id)", {"id": uuid4().hex})
-    rows = execute("SELECT model_id, name, version, is_active FROM model_registry ORDER BY created_at, rowid")
+    rows = _served(execute)
     models: dict[str, dict[str, Any]] = {}
     now = clock.to_text(clock.now())
     for model_id, name, version, is_active in rows:
@@ -74,12 +75,21 @@ def _adopt_seed(execute: Execute) -> None:
         )
 
 
+def _served(execute: Execute) -> list[Row]:
+    """Return the id, name, version and flag of every row that can be asked for, oldest first."""
+    rows = execute(
+        "SELECT model_id, name, version, is_active FROM model_registry WHERE typeof(model_id) = 'text' "
+        "AND typeof(name) = 'text' AND typeof(version) = 'text' ORDER BY created_at, rowid"
+    )
+    return [row for row in rows if _NO_TEXT not in "".join(row[:3])]
+
+
 def _settle_active_versions(execute: Execute) -> None:
     """Of several active versions of a model, or none, the newest counts."""
     execute("UPDATE model_registry SET is_active = 0 WHERE is_active IS NULL")
+    rows = _served(execute)
     newest: dict[str, tuple[bool, str]] = {}
-    rows = execute("SELECT model_id, name, is_active FROM model_registry ORDER BY created_at, rowid")
-    for model_id, name, is_active in rows:
+    for model_id, name, _, is_active in rows:
         if bool(is_active) >= newest.get(name, (False, ""))[0]:
             newest[name] = (bool(is_active), model_id)
     execute("UPDATE model_registry SET is_active = 0 WHERE is_active <> 0")
@@ -128,4 +138,6 @@ def _add_what_is_searched(execute: Execute) -> None:
 
 # The step at index n leads from schema n + 1 to n + 2.
 _STEPS: tuple[Callable[[Execute], None], ...] = (_add_what_is_searched,)
+# What is read in the place of bytes that are no text.
+_NO_TEXT = "\N{REPLACEMENT CHARACTER}"
 _OUR_MOMENT = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9] [0-9][0-9]:[0-9][0-9]:[0-9][0-9].??????"

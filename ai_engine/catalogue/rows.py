@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from ai_engine.domain import clock
+from ai_engine.domain.errors import InvalidInputError
 from ai_engine.domain.performance import COUNTS, NUMBERS, REALS, ModelPerformance, counted, measured
 from ai_engine.domain.plain import to_json
 from ai_engine.domain.records import Artifact, ModelVersion, Place, Run
@@ -21,8 +22,10 @@ _decode = json.JSONDecoder().raw_decode
 def performance_columns(performance: ModelPerformance) -> dict[str, Any]:
     """Return the columns of a measurement; raise InvalidInputError where a number is none."""
     at = performance.last_updated
+    if at is not None and not isinstance(at, datetime):
+        raise InvalidInputError("last_updated", f"{at!r} is no datetime; give one, or None for now")
     return {
-        "recorded_at": clock.to_text(at if isinstance(at, datetime) else clock.now()),
+        "recorded_at": clock.to_text(at or clock.now()),
         **{real: measured(real, getattr(performance, real)) for real in REALS},
         **{count: counted(count, getattr(performance, count)) for count in COUNTS},
     }
@@ -121,12 +124,12 @@ def parsed(text: str | None, kind: type[list[Any]] | type[dict[str, Any]]) -> An
         return kind()
     try:
         value, end = _decode(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         end = -1
     if end != len(text):
         try:
             value = json.loads(text)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             value = text
     if isinstance(value, kind):
         return value
@@ -135,8 +138,13 @@ def parsed(text: str | None, kind: type[list[Any]] | type[dict[str, Any]]) -> An
 
 def performance_of(row: Row) -> ModelPerformance:
     """Return the measurement of a row."""
-    values = dict(zip(NUMBERS, row, strict=False))
+    values = dict(zip(NUMBERS, map(number_of, row), strict=False))
     return ModelPerformance(**values, last_updated=clock.from_text(row[-1]))
+
+
+def number_of(value: object) -> Any:
+    """Return a number of a column; None for what others wrote there otherwise, such as numpy's raw bytes."""
+    return value if isinstance(value, (int, float)) else None
 
 
 def run_of(row: Row) -> dict[str, Any]:
@@ -147,7 +155,7 @@ def run_of(row: Row) -> dict[str, Any]:
         "version": version,
         "started": clock.from_text(started),
         "completed": clock.from_text(completed),
-        "dataset_size": dataset_size,
+        "dataset_size": number_of(dataset_size),
         "hyperparameters": parsed(hyperparameters, dict),
-        "validation_score": score,
+        "validation_score": number_of(score),
     }

@@ -196,9 +196,23 @@ def executor(connection: sqlite3.Connection) -> Callable[..., list[Row]]:
     """Return what runs a statement over a connection."""
 
     def execute(statement: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
-        return connection.execute(statement, parameters or {}).fetchall()
+        try:
+            return connection.execute(statement, parameters or {}).fetchall()
+        except sqlite3.OperationalError as error:
+            if "Could not decode to UTF-8" not in str(error):
+                raise
+        connection.text_factory = _tolerant
+        try:
+            return connection.execute(statement, parameters or {}).fetchall()
+        finally:
+            connection.text_factory = str
 
     return execute
+
+
+def _tolerant(text: bytes) -> str:
+    """Read what another program wrote as text and is none."""
+    return text.decode(errors="replace")
 
 
 def _schema(connection: sqlite3.Connection) -> int:

@@ -43,9 +43,9 @@ INCONSISTENCIES = (
     ),
     (
         "orphan",
-        "SELECT name || '@' || version, 'the row ' || model_id || ' is not served: another row bears its "
-        "number, or another program wrote it' "
-        "FROM model_registry WHERE model_id NOT IN (SELECT model_id FROM engine_versions)",
+        "SELECT name || '@' || version, 'the row ' || COALESCE(model_id, 'without an id') || "
+        "' is not served: another row bears its number, or another program wrote it' FROM model_registry "
+        "WHERE model_id IS NULL OR model_id NOT IN (SELECT model_id FROM engine_versions)",
     ),
     (
         "row",
@@ -103,6 +103,13 @@ MEASURED = f"""
                  AND e.version = r.version AND e.model_id = r.model_id WHERE r.model_id = :model_id)
     RETURNING seq
 """
+
+
+def _measured(column: str) -> str:
+    """Return a number of a measurement `m`; nothing for what others wrote there that is none."""
+    return f"CASE WHEN typeof(m.{column}) IN ('real', 'integer') THEN m.{column} END"
+
+
 # What MEASURED keeps up, from the measurements themselves.
 MEASURED_AGAIN = (
     f"""
@@ -114,11 +121,11 @@ MEASURED_AGAIN = (
     f"""
     UPDATE engine_versions
     SET metric_count = s.n, accuracy_count = s.accuracy_count, accuracy_total = s.accuracy_total,
-        last_metric_update = s.last, {", ".join(f"{number} = m.{number}" for number in NUMBERS)}
-    FROM (SELECT model_id, COUNT(*) AS n, COUNT(accuracy_score) AS accuracy_count,
-                 COALESCE(SUM(accuracy_score), 0) AS accuracy_total, MAX(recorded_at) AS last,
-                 MAX(id) AS newest
-          FROM performance_metrics GROUP BY model_id) s
+        last_metric_update = s.last, {", ".join(f"{number} = {_measured(number)}" for number in NUMBERS)}
+    FROM (SELECT m.model_id, COUNT(*) AS n, COUNT({_measured("accuracy_score")}) AS accuracy_count,
+                 COALESCE(SUM({_measured("accuracy_score")}), 0) AS accuracy_total,
+                 MAX(m.recorded_at) AS last, MAX(m.id) AS newest
+          FROM performance_metrics m GROUP BY m.model_id) s
          JOIN performance_metrics m ON m.id = s.newest
          JOIN model_registry r ON r.model_id = s.model_id
     WHERE engine_versions.name = r.name AND engine_versions.version = r.version

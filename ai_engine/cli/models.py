@@ -385,6 +385,12 @@ def _write(output: Path, data: bytes, force: bool) -> None:
     """Write a file whole or not at all."""
     if output.exists() and not force:
         raise InvalidInputError("--output", f"{output} exists; give another, or --force to replace it")
+    if output.exists() and not output.is_file():  # a device or a pipe: nothing of it is to be replaced
+        try:
+            output.write_bytes(data)
+        except OSError as error:
+            raise InvalidInputError("--output", f"{output} cannot be written: {error.strerror}") from error
+        return
     part = output.with_name(f"{output.name}.part{os.getpid()}")
     try:
         part.write_bytes(data)

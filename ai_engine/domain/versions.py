@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 
-_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+){0,2}", re.ASCII)
+# Longer than any version that we give; of the original software's anything may have been one.
+_NUMBER = re.compile(r"[0-9]{1,64}(?:\.[0-9]{1,64}){0,2}", re.ASCII)
 
 FIRST = "1.0.0"
 

@@ -116,9 +116,9 @@ def load(label: str, format_name: str, view: memoryview, saved_with: Mapping[str
         if format_ is None:
             raise ValueError(f"its format {format_name!r} is not known to this version of novacron-ai-engine")
         return format_.load(view)
-    except MemoryError:
+    except (MemoryError, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except BaseException as error:  # a pickle may raise anything, SystemExit too
         raise ModelLoadError(label, error, saved_with) from error
 
 

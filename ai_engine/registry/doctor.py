@@ -131,6 +131,9 @@ class Doctor:
                     repaired = True
             detail = f"{entry.operation.get('kind', 'an unreadable operation')} waits for the catalogue"
             yield Finding(Severity.DISORDER, "journal", f"{journal.location}/{entry.entry}", detail, repaired)
+        for owner in journal.strangers():
+            detail = f"operations of the registry in {owner} wait here; it takes them in when it is opened"
+            yield Finding(Severity.NOTE, "journal", journal.location, detail)
         for path in journal.rejected():
             detail = "could not be applied and is kept; read it, then remove it"
             yield Finding(Severity.DISORDER, "journal", path, detail)
@@ -165,8 +168,11 @@ class Doctor:
     def _version(self, version: ModelVersion, recorded: Container[str], repair: bool) -> Iterator[Finding]:
         """Check the truth of a version, then its file."""
         if version.artifact.place is Place.PATH and version.artifact.digest is None:
-            detail = "was never read since the original software wrote it, and has no digest yet"
-            yield Finding(Severity.NOTE, "digest", version.label, detail)
+            if self._stores.shelf.exists(version.model_path):
+                detail = "was never read since the original software wrote it, and has no digest yet"
+                yield Finding(Severity.NOTE, "digest", version.label, detail)
+            elif self._still_there(version):
+                yield Finding(Severity.DAMAGE, "artifact", version.label, f"{version.model_path} is missing")
             return
         try:
             data = self._reader.reread(version)

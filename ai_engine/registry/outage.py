@@ -101,13 +101,16 @@ class Outage:
             for item in self.pending()
             if item.new.model_id == model_id and item.new.performance
         ]
-        later = [
+        return at_saving + self.recorded(model_id)
+
+    def recorded(self, model_id: str) -> list[ModelPerformance]:
+        """Return the measurements that wait and came after the save, oldest first."""
+        return [
             wire.performance_from_dict(values)
             for entry in self.waiting()
             if entry.operation.get("kind") == "record" and entry.operation["model_id"] == model_id
             for values in entry.operation["performances"]
         ]
-        return at_saving + later
 
     def runs(self, name: str, version: str | None) -> list[dict[str, Any]]:
         """Return the training records that wait, newest first."""
@@ -119,8 +122,8 @@ class Outage:
 
     # -- journalling ---------------------------------------------------------------------------------------
 
-    def save(self, new: NewVersion, ready: Prepared) -> SavedVersion:
-        """Make a version durable without the catalogue."""
+    def save(self, new: NewVersion, ready: Prepared, kept: Iterable[str] = ()) -> SavedVersion:
+        """Make a version durable without the catalogue; `kept` are numbers that nobody else may get."""
         with ExitStack() as held:
             if ready.data is not None:
                 writer = held.enter_context(self._stores.artifacts.create())
@@ -130,7 +133,7 @@ class Outage:
                 new = replace(new, artifact=replace(new.artifact, place=Place.STORE))
             else:
                 renew = ready.renew
-            number = self._number(new)
+            number = self._number(new, kept)
             path = self._stores.shelf.path(new.name, number, lambda _: False)
             document = wire.version_to_dict(new, number)
             digest = new.artifact.digest
@@ -165,9 +168,9 @@ class Outage:
             {"operation": uuid4().hex, "at": clock.to_text(clock.now()), **operation}
         )
 
-    def _number(self, new: NewVersion) -> str:
+    def _number(self, new: NewVersion, kept: Iterable[str]) -> str:
         """Return the number of a version that the catalogue cannot number."""
-        taken = self._taken(new.name)
+        taken = self._taken(new.name) | set(kept)
         if new.version is not None:
             if new.version in taken:
                 raise VersionExistsError(new.name, new.version)

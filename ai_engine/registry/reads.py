@@ -180,12 +180,28 @@ class Reads:
         if self._outage.waiting():  # some of them may have got their rows meanwhile
             known = {entry["model_id"] for entry in entries}
             waiting = [entry for entry in waiting if entry["model_id"] not in known]
+            for entry in entries:
+                self._add_waiting(entry)
         return waiting + entries, total + len(waiting), True
 
     def _waiting(self, name: str | None, search: Search) -> list[dict[str, Any]]:
         """Return the versions of a search that wait for their rows, newest first."""
         entries = [_waiting_entry(item.version, item.new) for item in reversed(self._outage.pending(name))]
+        for entry in entries:
+            self._add_waiting(entry)
         return [entry for entry in entries if search.matches(entry)]
+
+    def _add_waiting(self, entry: dict[str, Any]) -> None:
+        """Let an entry tell what waits for the database: what will be active, and what was measured."""
+        active = self._outage.find(entry["name"], None)
+        if active is not None:
+            entry["is_active"] = active.version == entry["version"]
+        for performance in self._outage.recorded(entry["model_id"]):
+            count = entry["metric_count"]
+            at = clock.to_text(performance.last_updated or clock.now())
+            entry["metric_count"] = count + 1
+            entry["last_metric_update"] = max(at, entry["last_metric_update"] or at)
+            entry["performance"] = {number: getattr(performance, number) for number in NUMBERS}
 
     def versions(self, name: str) -> list[str]:
         """Return the versions of a model, oldest first."""

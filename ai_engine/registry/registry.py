@@ -15,7 +15,7 @@ from secrets import token_hex
 from typing import Any
 
 from ai_engine.catalogue.protocol import Transaction
-from ai_engine.domain import clock
+from ai_engine.domain import clock, versions
 from ai_engine.domain.errors import (
     CatalogueUnavailableError,
     InvalidInputError,
@@ -119,6 +119,8 @@ class Registry(Reads):
             If neither the catalogue nor the outage journal can take it.
         """
         new = _new_version(name, version, model_type, algorithms, metadata, activate, performance, run)
+        if version is not None and self._memory.find(name, version) is not None:
+            raise VersionExistsError(name, version)
         with self._prepared(name, model) as ready:
             return self._commit(replace(new, artifact=ready.artifact), ready, actor)
 
@@ -137,7 +139,7 @@ class Registry(Reads):
                 if known is None:
                     self._commit(replace(new, artifact=ready.artifact), ready, None)
                 elif self._reader.digest(known) == ready.artifact.digest:
-                    self.activate(name, version)
+                    self._activate_again(known)
                 else:
                     raise VersionExistsError(name, version)
         except OutcomeUnknownError:
@@ -145,6 +147,16 @@ class Registry(Reads):
         except (SerializationError, StorageError) as error:
             self._memory.hold(name, version, model)
             log.warning("%s@%s is kept in memory only and ends with this process: %s", name, version, error)
+
+    def _activate_again(self, known: ModelVersion) -> None:
+        """Make a version active that is stored already, if it is not and the catalogue takes it."""
+        if self.active(known.name) == known.version:
+            return
+        try:
+            self.activate(known.name, known.version)
+        except CatalogueUnavailableError as error:
+            self._outage.note(error)
+            log.warning("%s is stored and cannot be made active now: %s", known.label, error)
 
     @contextmanager
     def _prepared(self, name: str, model: object) -> Iterator[Prepared]:
@@ -173,7 +185,7 @@ class Registry(Reads):
             self._outage.clear()
         except CatalogueUnavailableError as error:
             self._outage.note(error)
-            saved = self._outage.save(new, ready)
+            saved = self._outage.save(new, ready, self._memory.versions(new.name))
         if saved.active:
             self._memory.yield_activity(saved.name)
         return saved
@@ -190,9 +202,19 @@ class Registry(Reads):
                 else:
                     twin = work.user(digest)
                     source = twin.model_path if twin else None
+                new = self._numbered(new, work.highest)
                 version = work.add(new, ready.data, lambda number: self._path(work, new.name, number), actor)
             publish(staged, version.model_path, source, records.write(new, version.version))
         return SavedVersion(new.model_id, new.name, version.version, active=new.activate)
+
+    def _numbered(self, new: NewVersion, highest: Callable[[str], str | None]) -> NewVersion:
+        """Return a version with a number behind those that this process keeps in memory only."""
+        kept = self._memory.versions(new.name)
+        if new.version is not None or not kept:
+            return new
+        known = [version for version in (*kept, highest(new.name)) if version and versions.parse(version)]
+        number = versions.next_patch(max(known, key=lambda v: versions.parse(v) or (-1,), default=None))
+        return replace(new, version=number)
 
     def _path(self, work: Transaction, name: str, number: str) -> str:
         """Return a path for a new version; one that still awaits removal is ours to use again."""
@@ -294,6 +316,11 @@ class Registry(Reads):
 
     def record(self, name: str, version: str, *performances: ModelPerformance) -> None:
         """Append measurements of a version; what was recorded before stays. Raises VersionNotFoundError."""
+        for performance in performances:
+            if not isinstance(performance, ModelPerformance):
+                raise InvalidInputError(
+                    "performance", f"is a {type(performance).__name__}, no ModelPerformance"
+                )
         held = self._memory.find(name, version)
         if held is not None:
             held.performances.extend(map(checked, performances))
@@ -379,6 +406,10 @@ def _new_version(
         raise InvalidInputError("algorithms", f"{algorithms!r} is one text; give a list of names")
     if metadata is not None and not isinstance(metadata, Mapping):
         raise InvalidInputError("metadata", f"is a {type(metadata).__name__}; give a dict")
+    if model_type is not None and not isinstance(model_type, str):
+        raise InvalidInputError("model_type", f"{model_type!r} is no text")
+    if activate not in (True, False):
+        raise InvalidInputError("activate", f"{activate!r} is neither True nor False")
     return NewVersion(
         model_id=ModelId(f"{name}#{token_hex(8)}"),
         name=name,
@@ -386,7 +417,7 @@ def _new_version(
         model_type=plain("model_type", model_type),
         algorithms=tuple(plain("algorithms", list(algorithms or ()))),
         metadata=plain("metadata", metadata or {}),
-        activate=activate,
+        activate=bool(activate),
         artifact=Artifact(Place.ROW, None, "", None),
         created_at=clock.now(),
         performance=performance,

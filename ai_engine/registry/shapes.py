@@ -22,12 +22,14 @@ def to_json(content: Any, indent: int | None = None) -> str:
     """
     try:
         return json.dumps(content, allow_nan=False, indent=indent)
-    except ValueError:
+    except (ValueError, TypeError):
         return json.dumps(_finite(content), allow_nan=False, indent=indent)
 
 
 def _finite(value: Any) -> Any:
-    """Return a JSON value with null where a number is not finite."""
+    """Return a JSON value with null where a number is not finite, and bytes that others wrote as text."""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

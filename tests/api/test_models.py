@@ -278,3 +278,12 @@ def test_what_the_original_software_wrote_is_served_whatever_it_is(tmp_path: Pat
         assert server.post(f"{path}/activate", {"version": "v/1"}).status_code == 200
         assert server.client.delete(f"{path}/versions/v%2F2").status_code == 204
         assert server.get(f"/models/performance/{quote(name, safe='')}").json()["version"] == "v/1"
+
+
+def test_a_dry_run_that_is_misspelled_removes_nothing(server: Served) -> None:
+    for number in range(3):
+        server.registry.save("cpu", number)
+    answer = server.post("/models/cleanup?keep_versions=1&dryrun=true")
+    assert answer.status_code == 422
+    assert "dry_run" in answer.json()["detail"]
+    assert server.get("/models/info").json()["total_models"] == 3

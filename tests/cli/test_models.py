@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import threading
 from pathlib import Path
 
 import pytest
@@ -183,3 +185,17 @@ def test_hostile_names_do_not_move_the_cursor(command: Command, model_dir: Path)
     assert "\\x1b[2J[red]x" in ran.out
     assert "a\\nb" in ran.out
     assert json.loads(command("models", "list", "--json").out)["models"][0]["name"] == "\x1b[2J[red]x"
+
+
+@pytest.mark.usefixtures("saved")
+def test_an_export_into_a_pipe_leaves_it_a_pipe(command: Command, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    ran = command("models", "export", "cpu", "--output", pipe, "--force")
+    reader.join()
+    assert ran.code == 0
+    assert pipe.is_fifo()
+    pickle.loads(read[0])

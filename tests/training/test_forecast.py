@@ -287,3 +287,14 @@ def test_dirty_real_vms_train(data: Path, quiet: Progress) -> None:
     made = train(rows, quiet, target_columns=("cpu",))
     repeated = len(rows) - len({row["timestamp"] for row in rows})
     assert made.metadata["cleaning"].get("duplicate_timestamps_dropped", 0) == repeated > 0
+
+
+@pytest.mark.parametrize("names", [("step", "mem"), ("cpu", "cpu_lower"), ("a", "a_upper")])
+def test_a_target_that_is_another_column_of_the_answer_is_refused(
+    quiet: Progress, names: tuple[str, str]
+) -> None:
+    first, second = names
+    rows = [{"timestamp": row["timestamp"], first: row["cpu"], second: -row["cpu"]} for row in waves(240)]
+    for targets in (names, None):
+        with pytest.raises(InvalidInputError, match="another column of the forecast"):
+            train(rows, quiet, target_columns=targets)

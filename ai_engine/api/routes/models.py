@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from ai_engine.api import schemas
@@ -104,10 +104,14 @@ def performance(service: Running, model_name: Name, version: OptionalVersion = N
 @router.post("/models/cleanup", responses=answers(schemas.CleanupReply))
 def clean_up(
     service: Running,
+    request: Request,
     keep_versions: Annotated[int, Query(ge=1, le=1_000_000_000, description="Of each model.")] = 5,
     dry_run: Annotated[bool, Query(description="Only tell what would be removed.")] = False,
 ) -> Answer:
     """Keep the highest versions of each model and the active one; forget the others and free their bytes."""
+    unknown = set(request.query_params) - {"keep_versions", "dry_run"}
+    if unknown:  # a dry run that is misspelled would remove
+        raise InvalidInputError(min(unknown), "is not known; there are keep_versions and dry_run")
     done = service.registry.clean_up(keep_versions, dry_run)
     count = len(done["removed"])
     what = f"{count} version{'' if count == 1 else 's'}"

@@ -74,6 +74,7 @@ def train(request: TrainingRequest, progress: Progress) -> Fitted:
     training = np.flatnonzero(_moments(table) < cut)
     learned = table.take(training)
     targets = _targets(table, learned, request.target_columns)
+    _check_names(targets)
     if len(targets) > MOST_TARGETS:
         raise InvalidInputError(
             "target_columns", f"{len(targets)} columns would be forecast; name at most {MOST_TARGETS} of them"
@@ -180,6 +181,19 @@ class _Choice:
     space: FeatureSpace
     name: str
     errors: dict[str, float]
+
+
+def _check_names(targets: Sequence[str]) -> None:
+    """Raise where a column of the answer would have two meanings."""
+    taken = {"vm_id", "step", "timestamp"}
+    taken |= {f"{target}_{end}" for target in targets for end in ("lower", "upper")}
+    clash = next((target for target in targets if target in taken), None)
+    if clash is not None:
+        raise InvalidInputError(
+            "target_columns",
+            f"{clash!r} is the name of another column of the forecast; name the targets without it, or "
+            "rename the column",
+        )
 
 
 def _targets(table: Table, learned: Table, asked: tuple[str, ...] | None) -> tuple[str, ...]:
