@@ -66,7 +66,7 @@ class Disk:
         self.names: dict[str, int] = {}
         self.directories = {self.root}
         self.namings: list[tuple[Naming, set[str]]] = []  # with the directories whose sync it still awaits
-        self.opened: dict[int, tuple[int, int]] = {}  # descriptor to inode and offset
+        self.opened: dict[int, tuple[int, int]] = {}  # descriptor to inode and offset, -1 for its end
         self.opened_directories: dict[int, str] = {}
         self.told: list[str] = []
         seen: dict[int, int] = {}
@@ -114,7 +114,7 @@ class Disk:
         number = self.names[path]
         if "O_TRUNC" in arguments and not created:
             self.inodes[number].changes.append((-1, 0))
-        self.opened[descriptor] = (number, 0)
+        self.opened[descriptor] = (number, -1 if "O_APPEND" in arguments else 0)
         return created or "O_TRUNC" in arguments
 
     def _close(self, arguments: str, strings: list[bytes], result: int) -> bool:
@@ -139,7 +139,11 @@ class Disk:
         if descriptor not in self.opened:
             return False
         number, offset = self.opened[descriptor]
-        self.inodes[number].changes.append((offset, strings[0][:result]))
+        inode = self.inodes[number]
+        if offset < 0:
+            inode.changes.append((len(inode.content(inode.changes)), strings[0][:result]))
+            return True
+        inode.changes.append((offset, strings[0][:result]))
         self.opened[descriptor] = (number, offset + result)
         return True
 
