@@ -59,7 +59,7 @@ _CLONES = tuple(
         INSERT INTO performance_metrics
             (model_id, mae, mse, r2, accuracy_score, confidence_score, training_time, prediction_time,
              training_samples, feature_count, recorded_at)
-        SELECT id_of(:name, i), mae, mse, r2, accuracy_score, confidence_score, training_time,
+        SELECT id_of(:name, i), i % 997 / 997.0, mse, r2, accuracy_score, confidence_score, training_time,
                prediction_time, training_samples, feature_count, recorded_at
         FROM n, performance_metrics m WHERE m.model_id = :first
         """,

@@ -1,22 +1,31 @@
-"""What do the list of everything, a page of it, and the active version of one name cost?
+"""What do lists, pages of them, searches, and the active version of one name cost?
 
 The raw limits, over the same database: all rows of `model_registry` as tuples, unsorted; a hundred rows of
-one name by an index; the one active row of a name by an index.
+one name by an index; the one active row of a name by an index. A search counts what it finds over all pages.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ai_engine.domain.filters import parse_search
 from ai_engine.domain.search import Position
 from ai_engine.models import ModelManager
 from benchmarks.filled import NAMES, PROBE_VERSIONS, fill
 from benchmarks.measure import Answer, Options, alternating, medians
 
 PAGE = 100
+# The last two count what they find, or read every version: they grow, and it is told by how much.
+SEARCHES = (
+    ("best", "the 100 of the least mean error", None, "mae"),
+    ("newest", "the 100 that were saved last", None, "-created_at"),
+    ("bound", "a page of `name ~ 'model-3*' and mae < 0.1`", "name ~ 'model-3*' and mae < 0.1", "mae"),
+    ("metadata", "a page of `metadata.source = 'x'`, without an index", "metadata.source = 'x'", None),
+)
 _ALL = (
     "SELECT model_id, name, version, model_type, algorithms, created_at, updated_at, is_active, model_path, "
     "metadata FROM model_registry"
@@ -86,6 +95,16 @@ def _listed(answer: Answer, options: Options, count: int, directory: Path) -> No
         answer.add(
             f"one_{count}", f"a page of one name, of {count:,}", "s", medians(mine), medians(raw), count
         )
+
+        for key, what, where, sort in SEARCHES:
+            search = parse_search(where, sort)
+            mine, raw = alternating(
+                partial(registry.describe, None, PAGE, None, search),
+                lambda: database.execute(_PAGE, (name, PAGE)).fetchall(),
+                options.times(10),
+                2,
+            )
+            answer.add(f"{key}_{count}", f"{what}, of {count:,}", "s", medians(mine), medians(raw), count)
 
         for key, what, call in (
             ("view", "`active_models[name]`", lambda: manager.active_models[name]),

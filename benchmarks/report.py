@@ -91,6 +91,8 @@ TARGETS = (
            "listing", "page_", growth, "×", FLAT),
     Target("a page in the middle, growth", "–", "listing", "deep_", growth, "×", FLAT),
     Target("a page of one name, growth", "–", "listing", "one_", growth, "×", FLAT),
+    Target("the 100 best by a metric, growth", "–", "listing", "best_", growth, "×", FLAT),
+    Target("the 100 saved last, growth", "–", "listing", "newest_", growth, "×", FLAT),
     Target("the active version of one name", "890 µs", "listing", "view_", worst, "s", 45e-6, 10e-6),
     Target("import of `ai_engine.models`", "170 ms", "importing", "seconds", worst, "s", 0.25, 0.1),
     Target("memory after it", "52 MiB", "importing", "memory", worst, "MiB", 45, 30),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic_core import PydanticSerializationError
+from pydantic_core import to_json as fast_json
 from starlette.responses import JSONResponse
 
 from ai_engine.registry.shapes import to_json
@@ -14,4 +16,7 @@ class Answer(JSONResponse):
 
     def render(self, content: Any) -> bytes:
         """Return `content` (JSON values) as bytes."""
-        return to_json(content).encode()
+        try:
+            return fast_json(content, inf_nan_mode="null")  # a third of the standard library's time
+        except PydanticSerializationError:  # bytes or broken text that others wrote
+            return to_json(content).encode()

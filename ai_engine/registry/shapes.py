@@ -41,8 +41,11 @@ def _finite(value: Any) -> Any:
 
 def entry_shape(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return an entry of `Registry.describe` with moments ISO 8601, without its place in the order."""
-    told = {key: value for key, value in entry.items() if key != "seq"}
-    return told | {key: to_iso(told.get(key)) for key in _MOMENTS}
+    told = dict(entry)
+    told.pop("seq", None)
+    for key in _MOMENTS:
+        told[key] = to_iso(told.get(key))
+    return told
 
 
 def performance_shape(performance: ModelPerformance | None) -> dict[str, Any] | None:
