@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
 from ai_engine.api.health import Health
@@ -29,6 +30,9 @@ class Service:
     health: Health
     trainings: Trainings
     instruments: Instruments
+    # A list is read a row at a time, and between two rows another thread may take the interpreter: eight
+    # threads then spend a third of their time on handing it over. Two keep a core busy.
+    short_reads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(2))
     started: float = field(default_factory=time.monotonic)
 
     @property

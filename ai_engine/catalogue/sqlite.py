@@ -39,7 +39,7 @@ from ai_engine.domain.errors import (
 PATIENCE = 10.0
 # Commits by this process between two checkpoints, which take 2 ms: until the first one the log grows, and to
 # sync what grows costs twice what it costs to sync what is written over.
-_CHECKPOINT_EVERY = 100
+_CHECKPOINT_EVERY = 250
 # A log that killed processes left is worth a checkpoint at opening above this size.
 _LARGE_LOG = 64 * 1024 * 1024
 _MAX_IDLE = 8

@@ -56,6 +56,7 @@ class DatabaseFile:
 
     def __init__(self, location: str, guard: Guard) -> None:
         self.location = location
+        self._log = f"{location}-wal"
         self.guard = guard
 
     def open(self) -> tuple[sqlite3.Connection, str]:
@@ -180,8 +181,8 @@ class DatabaseFile:
 
     def identify(self) -> tuple[tuple[int, int], ...]:
         """Return what tells the file and its log from others of the same names."""
-        paths = [self.location, f"{self.location}-wal"]
-        return tuple((stat.st_dev, stat.st_ino) for stat in map(os.stat, paths))
+        file, log = os.stat(self.location), os.stat(self._log)
+        return (file.st_dev, file.st_ino), (log.st_dev, log.st_ino)
 
     def allocated(self) -> int:
         """Return the bytes that it takes on the disk, its log included."""

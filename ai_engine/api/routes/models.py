@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
+from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
@@ -12,10 +13,11 @@ from ai_engine.api.answers import Answer
 from ai_engine.api.bodies import Body
 from ai_engine.api.paging import page_token, read_token
 from ai_engine.api.routes.described import answers, takes
-from ai_engine.api.service import Running
+from ai_engine.api.service import Running, Service
 from ai_engine.domain import clock
 from ai_engine.domain.errors import InvalidInputError, ModelNotFoundError, VersionNotFoundError
 from ai_engine.domain.filters import LONGEST, parse_search
+from ai_engine.domain.search import Position, Search
 from ai_engine.registry.comparison import metrics_of, side_by_side
 from ai_engine.registry.shapes import entry_shape, performance_shape, run_shape
 
@@ -25,6 +27,8 @@ router = APIRouter(tags=["models"])
 # No name of ours is longer than 200; one of the original software's may be.
 _LONGEST: Final = 1000
 _MOST_COMPARED: Final = 50
+# A page of no more than this is read in a few milliseconds.
+_SHORT: Final = 1000
 # It tells the value at the page's end, which may be any text of somebody's metadata.
 _LONGEST_TOKEN: Final = 20_000
 
@@ -34,7 +38,7 @@ OptionalVersion = Annotated[str | None, Query(max_length=_LONGEST, description="
 
 
 @router.get("/models/info", responses=answers(schemas.InfoReply))
-def info(
+async def info(
     service: Running,
     name: Annotated[str | None, Query(max_length=_LONGEST, description="Only this model.")] = None,
     filter_: Annotated[
@@ -62,6 +66,18 @@ def info(
     """List versions, a page at a time."""
     search = parse_search(filter_, sort)
     after = read_token(page_token_, sort) if page_token_ else None
+    lane = service.short_reads if limit is not None and limit <= _SHORT else None
+    return await to_thread.run_sync(_page, service, name, search, limit, after, sort, limiter=lane)
+
+
+def _page(
+    service: Service,
+    name: str | None,
+    search: Search,
+    limit: int | None,
+    after: Position | None,
+    sort: str | None,
+) -> Answer:
     # One more than is asked for tells whether there is a next page.
     entries, total, from_database = service.registry.describe(
         name, None if limit is None else limit + 1, after, search
