@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from ai_engine.api.problems import STATUS
 from ai_engine.catalogue.tables import ENGINE_TABLES, SEED_TABLES
-from ai_engine.cli.main import ABOUT, EXIT_CODES, app
+from ai_engine.cli import main as cli
+from ai_engine.cli.main import ABOUT, EXIT_CODES
 from ai_engine.domain import errors
 from ai_engine.domain import filters as language
 from ai_engine.domain.errors import AIEngineError
@@ -27,6 +28,7 @@ TARGET = Path(__file__).parent / "reference.md"
 def commands() -> str:
     """Return the help of every command."""
     lines = [ABOUT.strip()]
+    app = cli.commands()
     for path in _paths(typer.main.get_command(app), ()):
         shown = CliRunner().invoke(app, [*path, "--help"], prog_name="ai-engine", terminal_width=100)
         text = "\n".join(line.rstrip() for line in shown.output.strip().splitlines())

@@ -12,7 +12,6 @@ from typing import Annotated, Final
 
 import typer
 
-from ai_engine.cli import maintain, models, serve, train
 from ai_engine.domain import errors
 from ai_engine.domain.errors import AIEngineError
 from ai_engine.version import __version__
@@ -35,22 +34,30 @@ active, or nothing was active before; 5 the storage cannot be used, or is degrad
 Settings come from AI_ENGINE_* variables too; an option counts before its variable.
 """
 
-app = typer.Typer(
-    help=ABOUT,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    no_args_is_help=True,
-    invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
-serve.register(app)
-train.register(app)
-models.register(app)
-maintain.register(app)
+
+def commands(serving: bool = False) -> typer.Typer:
+    """Return the commands; for a server that starts only its own, as the others take their time to load."""
+    from ai_engine.cli import serve
+
+    app = typer.Typer(
+        help=ABOUT,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        no_args_is_help=True,
+        invoke_without_command=True,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+    app.callback()(_root)
+    serve.register(app)
+    if not serving:
+        from ai_engine.cli import maintain, models, train
+
+        for others in (train, models, maintain):
+            others.register(app)
+    return app
 
 
-@app.callback()
 def _root(
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
 ) -> None:
@@ -70,8 +77,9 @@ def main() -> None:
 
 def run(arguments: list[str] | None = None) -> int:
     """Run a command; return its exit code. What went wrong is one sentence on standard error."""
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        app(arguments)
+        commands(serving=given[:1] == ["serve"])(arguments)
     except SystemExit as ended:  # typer ends every command so, and has told of wrong usage
         return ended.code if isinstance(ended.code, int) else 0
     except AIEngineError as error:
