@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from ai_engine.catalogue import statements
 from ai_engine.catalogue.rows import Row
-from ai_engine.catalogue.sql import Execute
+from ai_engine.catalogue.snapshot import Execute
 from ai_engine.catalogue.tables import ENGINE_TABLES, SCHEMA, SEED_TABLES
 from ai_engine.domain import clock, versions
 from ai_engine.domain.performance import COUNTS, REALS

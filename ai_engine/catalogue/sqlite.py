@@ -24,8 +24,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from weakref import WeakSet
 
-from ai_engine.catalogue.sql import SqlSnapshot, SqlTransaction
+from ai_engine.catalogue.snapshot import SqlSnapshot
 from ai_engine.catalogue.sqlite_file import READ_PATIENCE, DatabaseFile, Guard, code_of, executor, is_damage
+from ai_engine.catalogue.transaction import SqlTransaction
 from ai_engine.domain.errors import (
     AIEngineError,
     CatalogueCorruptedError,

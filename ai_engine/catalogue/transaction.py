@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any, Protocol
 
 from ai_engine.catalogue import listing, statements
-from ai_engine.catalogue.protocol import Debris
 from ai_engine.catalogue.rows import (
-    Row,
     artifact_columns,
-    entry_of,
-    parsed,
     performance_columns,
-    performance_of,
     run_columns,
-    run_of,
-    version_of,
 )
+from ai_engine.catalogue.snapshot import Execute, Model, SqlSnapshot
 from ai_engine.domain import clock, versions
 from ai_engine.domain.errors import ModelNotFoundError, NoPreviousVersionError, VersionExistsError
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.records import (
-    Activation,
     Artifact,
     Digest,
     Identity,
@@ -35,180 +26,7 @@ from ai_engine.domain.records import (
     Place,
     Run,
 )
-from ai_engine.domain.retention import Candidate, Policy
-from ai_engine.domain.search import EVERYTHING, Field, Position, Search
-
-
-class Execute(Protocol):
-    """Run one statement with named parameters and return all its rows."""
-
-    def __call__(self, statement: str, parameters: Mapping[str, Any] = ..., /) -> list[Row]:
-        """Return the rows; an empty list where the statement yields none."""
-
-
-@dataclass(slots=True)
-class _Model:
-    """The row of a model, with the newest move of its active pointer."""
-
-    highest: str | None = None
-    versions: int = 0
-    active: int | None = None
-    move: int | None = None
-    below: int | None = None
-    moved_at: str | None = None
-    active_version: str | None = None
-
-
-class SqlSnapshot:
-    """Reads over whatever runs statements; see protocol.Snapshot."""
-
-    def __init__(self, execute: Execute) -> None:
-        self._execute = execute
-
-    def find(self, name: str, version: str | None = None) -> ModelVersion | None:
-        if version is None:
-            rows = self._execute(statements.FIND_ACTIVE, {"name": name})
-        else:
-            rows = self._execute(statements.FIND, {"name": name, "version": version})
-        return version_of(rows[0]) if rows else None
-
-    def highest(self, name: str) -> str | None:
-        rows = self._execute("SELECT highest FROM engine_models WHERE name = :name", {"name": name})
-        return rows[0][0] if rows else None
-
-    def versions(self, name: str) -> list[ModelVersion]:
-        return [version_of(row) for row in self._execute(statements.VERSIONS, {"name": name})]
-
-    def names(self) -> list[str]:
-        rows = self._execute("SELECT name FROM engine_models WHERE versions > 0 ORDER BY name")
-        return [name for (name,) in rows]
-
-    def actives(self) -> dict[str, str]:
-        rows = self._execute("SELECT name, version FROM model_registry WHERE is_active = 1 ORDER BY name")
-        return {str(name): str(version) for name, version in rows}
-
-    def everything(self) -> list[ModelVersion]:
-        return [version_of(row) for row in self._execute(statements.EVERYTHING)]
-
-    def describe(self, search: Search, limit: int | None, after: Position | None) -> list[dict[str, Any]]:
-        return [entry_of(row) for row in self._execute(*listing.page(search, limit, after))]
-
-    def count(self, search: Search = EVERYTHING) -> int:
-        if search.condition is None:
-            rows = self._execute("SELECT COALESCE(SUM(versions), 0) FROM engine_models")
-        elif search.name is not None:
-            rows = self._execute(
-                "SELECT versions FROM engine_models WHERE name = :name", {"name": search.name}
-            )
-        else:
-            rows = self._execute(*listing.count(search))
-        return int(rows[0][0]) if rows else 0
-
-    def performances(self, model_id: str) -> list[ModelPerformance]:
-        return [
-            performance_of(row)
-            for row in self._execute(statements.METRIC + "ORDER BY id", {"model_id": model_id})
-        ]
-
-    def latest_performance(self, model_id: str) -> ModelPerformance | None:
-        rows = self._execute(statements.METRIC + "ORDER BY id DESC LIMIT 1", {"model_id": model_id})
-        return performance_of(rows[0]) if rows else None
-
-    def runs(self, name: str, version: str | None = None) -> list[dict[str, Any]]:
-        return [run_of(row) for row in self._execute(statements.RUNS, {"name": name, "version": version})]
-
-    def blob(self, digest: Digest) -> bytes | None:
-        rows = self._execute(
-            "SELECT b.bytes FROM engine_versions e JOIN engine_blobs b ON b.id = e.blob "
-            "WHERE e.digest = :digest LIMIT 1",
-            {"digest": digest},
-        )
-        return bytes(rows[0][0]) if rows else None
-
-    def seal(self, digest: Digest) -> Identity | None:
-        rows = self._execute(
-            "SELECT device, inode, size, mtime_ns, ctime_ns FROM engine_seals WHERE digest = :digest",
-            {"digest": digest},
-        )
-        return Identity(*rows[0]) if rows else None
-
-    def activations(self, name: str) -> list[Activation]:
-        return [
-            Activation(name, version, clock.from_text(at), actor, reason)
-            for version, at, actor, reason in self._execute(statements.MOVES, {"name": name})
-        ]
-
-    def whole(self, version: ModelVersion) -> NewVersion:
-        ((model_type, algorithms, metadata, created_at, is_active),) = self._execute(
-            "SELECT model_type, algorithms, metadata, created_at, is_active FROM model_registry "
-            "WHERE model_id = :model_id",
-            {"model_id": version.model_id},
-        )
-        measured = self._execute(statements.METRIC + "ORDER BY id LIMIT 1", {"model_id": version.model_id})
-        return NewVersion(
-            model_id=version.model_id,
-            name=version.name,
-            version=version.version,
-            model_type=model_type,
-            algorithms=tuple(parsed(algorithms, list)),
-            metadata=parsed(metadata, dict),
-            activate=is_active == 1,
-            artifact=version.artifact,
-            created_at=clock.from_text(created_at) or clock.now(),
-            performance=performance_of(measured[0]) if measured else None,
-        )
-
-    def candidates(self, policy: Policy) -> list[Candidate]:
-        parameters = {"name": policy.name}
-        rows = self._execute(statements.CANDIDATES.format(metric=policy.metric), parameters)
-        previous = {name: self._previous(self._model(name))[0] for name in {row[1] for row in rows}}
-        return [
-            Candidate(
-                version_of(row[:-3]),
-                clock.from_text(row[-3]),
-                row[-2] == 1,
-                row[-1],
-                previous=row[3] == previous[row[1]],
-            )
-            for row in rows
-        ]
-
-    def _model(self, name: str) -> _Model:
-        rows = self._execute(statements.MODEL, {"name": name})
-        return _Model(*rows[0]) if rows else _Model()
-
-    def _previous(self, model: _Model) -> tuple[int | None, str | None, int | None]:
-        """Return the seq and number of the version that a rollback leads to, and what lies below it."""
-        below = model.below
-        while model.active_version is not None and below is not None:
-            ((deeper, seq, number),) = self._execute(statements.MOVE, {"seq": below})
-            if seq not in (None, model.active):
-                return seq, number, deeper
-            below = deeper
-        return None, None, None
-
-    def inconsistencies(self) -> list[tuple[str, str, str]]:
-        return [
-            (kind, *row) for kind, statement in statements.INCONSISTENCIES for row in self._execute(statement)
-        ]
-
-    def user(self, digest: Digest) -> ModelVersion | None:
-        rows = self._execute(statements.USES + " LIMIT 1", {"digest": digest})
-        return version_of(rows[0]) if rows else None
-
-    def uses(self, digest: Digest) -> list[ModelVersion]:
-        return [version_of(row) for row in self._execute(statements.USES, {"digest": digest})]
-
-    def debris(self, limit: int) -> list[Debris]:
-        rows = self._execute("SELECT path, digest FROM engine_debris LIMIT :limit", {"limit": limit})
-        return [Debris(*row) for row in rows]
-
-    def is_debris(self, path: str) -> bool:
-        return bool(self._execute("SELECT 1 FROM engine_debris WHERE path = :path", {"path": path}))
-
-    def replayed(self, operation: str) -> bool:
-        statement = "SELECT 1 FROM engine_replayed WHERE operation = :operation"
-        return bool(self._execute(statement, {"operation": operation}))
+from ai_engine.domain.search import Field
 
 
 class SqlTransaction(SqlSnapshot):
@@ -279,7 +97,7 @@ class SqlTransaction(SqlSnapshot):
         )
         return int(blob)
 
-    def _set_model(self, name: str, model: _Model) -> None:
+    def _set_model(self, name: str, model: Model) -> None:
         self._execute(
             statements.SET_MODEL,
             {
@@ -309,7 +127,7 @@ class SqlTransaction(SqlSnapshot):
         return version.version, previous
 
     def _point(
-        self, model: _Model, version: ModelVersion, below: int | None, actor: str, reason: str, at: datetime
+        self, model: Model, version: ModelVersion, below: int | None, actor: str, reason: str, at: datetime
     ) -> None:
         """Make a version that has its row the active one."""
         moment = clock.to_text(at)
@@ -328,7 +146,7 @@ class SqlTransaction(SqlSnapshot):
         )
 
     def _move(
-        self, model: _Model, version: ModelVersion, below: int | None, actor: str, reason: str, at: str
+        self, model: Model, version: ModelVersion, below: int | None, actor: str, reason: str, at: str
     ) -> None:
         """Write a move of the pointer down, in the model too."""
         ((model.move,),) = self._execute(
