@@ -177,7 +177,7 @@ def _settle(stores: Stores) -> None:
         with stores.catalogue.read() as snapshot:
             data = snapshot.blob(digest) if version.artifact.place is Place.ROW else None
         source = stores.artifacts.path(digest) if data is None else None
-        with stores.shelf.stage(data) as staged:
+        with stores.shelf.stage(version.model_id, data) as staged:
             staged.publish(path, source, records.write(new, version.version))
 
 

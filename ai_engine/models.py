@@ -11,7 +11,7 @@ from typing import Any
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.domain.filters import parse_search
 from ai_engine.domain.performance import ModelPerformance
-from ai_engine.domain.records import Run
+from ai_engine.domain.records import Run, SavedVersion
 from ai_engine.registry import views
 from ai_engine.settings import from_environment
 from ai_engine.wiring import build_registry, database_path
@@ -96,8 +96,10 @@ class ModelManager:
         metadata: Mapping[str, Any] | None = None,
         *,
         activate: bool = True,
-    ) -> str:
+    ) -> SavedVersion:
         """Save an object as a new version and return its id; from then on it survives a power cut.
+
+        The id is a text that has the model's `name` and the `version` as attributes.
 
         Parameters
         ----------
@@ -132,7 +134,7 @@ class ModelManager:
         StorageError
             Neither the database nor the outage journal could take it.
         """
-        saved = self.registry.save(
+        return self.registry.save(
             name,
             model,
             version=version,
@@ -141,7 +143,6 @@ class ModelManager:
             metadata=metadata,
             activate=activate,
         )
-        return saved.model_id
 
     def get_model(self, name: str, version: str | None = None) -> Any:
         """Return the object of a version, or of the active one; None where there is none.

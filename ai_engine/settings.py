@@ -21,6 +21,7 @@ class Settings:
     artifact_url: str | None = None
     cluster_url: str | None = None
     journal_dir: str | None = None
+    lock_timeout: float = 10.0
     host: str = "127.0.0.1"
     port: int = 8000
     max_body_bytes: int = 64 * 1024 * 1024
@@ -36,6 +37,7 @@ ABOUT = {
     "artifact_url": "Directory of the artifacts. Default: the model directory.",
     "cluster_url": "A training cluster. Default: train on this machine.",
     "journal_dir": "Where changes wait while the database is down. Default: in the model directory.",
+    "lock_timeout": "Seconds that a change waits for another program's before the database counts as locked.",
     "host": "Address that `serve` listens on.",
     "port": "Port that `serve` listens on.",
     "max_body_bytes": "Largest request body, in bytes.",

@@ -57,7 +57,7 @@ def build_stores(settings: Settings) -> Stores:
         _check_default(directory.path)
     directory.make()
     return Stores(
-        catalogue=SqliteCatalogue(database_path(settings), directory),
+        catalogue=SqliteCatalogue(database_path(settings), directory, settings.lock_timeout),
         artifacts=_artifact_store(settings, directory),
         shelf=LocalShelf(directory),
         # Inside the directory all is the directory's own, wherever it was moved to.

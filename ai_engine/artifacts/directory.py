@@ -9,7 +9,7 @@
             catalogue.json           which catalogue the directory belongs to
             open.lock                    shared by all who have the database open
             opening.lock             held while a database is made or migrated
-            reserve                      room to forget versions in when the disk is full
+            reserve, reserve.opening     room to open and to forget versions when the disk is full
             artifacts/<digest>       the bytes of large models
             records/<file>.json      what a lost catalogue is rebuilt from, one a version
             sandbox/                 files that are being written
@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -27,12 +28,22 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple
 from uuid import uuid4
 
-from ai_engine.artifacts.files import make_directory, storage_errors, sync_directory, write_all
+from ai_engine.artifacts.files import (
+    FileLock,
+    Handle,
+    make_directory,
+    read_file,
+    storage_errors,
+    sync_directory,
+    write_all,
+)
 from ai_engine.artifacts.sandbox import Sandbox
 from ai_engine.domain.errors import CatalogueMismatchError, CatalogueUnavailableError
 
-# Forgetting versions writes to the log of the database before it frees anything: so much, for thousands.
-_RESERVE = 256 * 1024
+# Room on the disk that is kept for the day on which it is full. Opening a database makes its log and the
+# index of it, 32 KiB; forgetting versions writes to the log before it frees anything: so much, for thousands.
+_TO_OPEN, _TO_FORGET = "reserve.opening", "reserve"
+_RESERVES = {_TO_OPEN: 96 * 1024, _TO_FORGET: 256 * 1024}
 
 
 class Owner(NamedTuple):
@@ -57,6 +68,7 @@ class ModelDirectory:
         self.engine = f"{path}/.engine"
         self.sandbox = Sandbox(f"{self.engine}/sandbox")
         self._card = f"{self.engine}/catalogue.json"
+        self._opening = FileLock(f"{self.engine}/opening.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
 
     def make(self) -> None:
         """Make the directory where it does not exist."""
@@ -65,27 +77,41 @@ class ModelDirectory:
 
     def keep_reserve(self) -> None:
         """Take up a little of the disk, unless that is done or there is none to take."""
-        with suppress(OSError):
-            descriptor = os.open(f"{self.engine}/reserve", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644)
-            try:
-                if os.fstat(descriptor).st_size < _RESERVE:
-                    os.posix_fallocate(descriptor, 0, _RESERVE)
-            finally:
-                os.close(descriptor)
+        for name, size in _RESERVES.items():
+            with suppress(OSError):
+                handle = Handle(f"{self.engine}/{name}", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW)
+                try:
+                    if os.fstat(handle.number).st_size < size:
+                        os.posix_fallocate(handle.number, 0, size)
+                except OSError:
+                    os.ftruncate(handle.number, 0)  # a part of it would be missing where it is needed
+                    raise
+                finally:
+                    handle.close()
+
+    def make_room(self) -> bool:
+        """Give the disk back what opening a database takes; tell whether there was anything to give."""
+        return self._spend(_TO_OPEN)
 
     def spend_reserve(self) -> None:
-        """Give the reserve back to the disk."""
+        """Give the disk back what forgetting versions takes."""
+        self._spend(_TO_FORGET)
+
+    def _spend(self, name: str) -> bool:
         with suppress(OSError):
-            os.truncate(f"{self.engine}/reserve", 0)
+            if os.path.getsize(f"{self.engine}/{name}"):
+                os.truncate(f"{self.engine}/{name}", 0)
+                return True
+        return False
 
     def owner(self) -> Owner | None:
         """Return whose the directory is; None where it is nobody's yet."""
         try:
-            with open(self._card, encoding="utf-8") as card:
-                known = json.load(card)
-            return Owner(known["catalogue_id"], known["location"], known["model_dir"])
-        except FileNotFoundError:
-            return None
+            text = read_file(self._card)
+            if text is None:
+                return None
+            known = json.loads(text)
+            return Owner(str(known["catalogue_id"]), str(known["location"]), str(known["model_dir"]))
         except (ValueError, KeyError, TypeError) as error:
             raise CatalogueUnavailableError(
                 self._card,
@@ -96,25 +122,24 @@ class ModelDirectory:
     def opening_lock(self) -> Iterator[None]:
         """Exclude every other process while a database is made or migrated."""
         self.make()
-        descriptor = self._lock_file("opening.lock")
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with self._opening.held():
             yield
-        finally:
-            os.close(descriptor)
 
-    def hold(self) -> Callable[[], None]:
-        """Note that the database is open, until what is returned is called."""
-        self.make()
-        descriptor = self._lock_file("open.lock")
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
-        return lambda: os.close(descriptor)
+    def hold(self) -> Handle:
+        """Note that the database is open, until what is returned is closed."""
+        handle = self._open_lock()
+        try:
+            handle.lock(fcntl.LOCK_SH)
+        except BaseException:
+            handle.close()
+            raise
+        return handle
 
     def set_aside(self, location: str, is_corrupt: Callable[[], bool]) -> str | None:
         """Move a damaged database away, with its log, if nobody has it open and it is still damaged."""
-        descriptor = self._lock_file("open.lock")
+        handle = self._open_lock()
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            handle.lock(fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not is_corrupt():
                 return None
             aside = f"{location}.damaged-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid4().hex[:6]}"
@@ -126,10 +151,19 @@ class ModelDirectory:
         except BlockingIOError:
             return None
         finally:
-            os.close(descriptor)
+            handle.close()
 
-    def _lock_file(self, name: str) -> int:
-        return os.open(f"{self.engine}/{name}", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    def _open_lock(self) -> Handle:
+        """Open the file by whose lock it is known who has the database open."""
+        path = f"{self.engine}/open.lock"
+        try:
+            self.make()
+            return Handle(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.EACCES):
+                raise
+            # Who may not write may lock all the same; where there is nothing to lock, nobody writes.
+            return Handle(path if os.path.exists(path) else self.path, os.O_RDONLY | os.O_NOFOLLOW)
 
     def release(self) -> None:
         """Let the directory be nobody's, so that a new database may be put into service in it."""

@@ -3,13 +3,133 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import stat
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from weakref import ref
 
-from ai_engine.domain.errors import AIEngineError, StorageError, StorageFullError
+from ai_engine.domain.errors import AIEngineError, ReentrantCallError, StorageError, StorageFullError
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class Handle:
+    """An open file, closed at the latest when nobody refers to it any more.
+
+    So an interrupt, at whatever line it comes, leaves no descriptor open and no lock held.
+
+    Attributes
+    ----------
+    number : int
+        The descriptor, while it is open.
+    """
+
+    number: int
+
+    def __init__(self, path: str, flags: int, mode: int = 0o644) -> None:
+        self._process = os.getpid()
+        self._locked = False
+        self.number = os.open(path, flags, mode)
+
+    def duplicate(self) -> Handle:
+        """Return another one of the same open file, which has the lock for as long as this one has it."""
+        other = Handle.__new__(Handle)
+        other._process, other._locked = self._process, False
+        other.number = os.dup(self.number)
+        return other
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was not closed yet."""
+        return "number" in vars(self)
+
+    def lock(self, operation: int) -> None:
+        """Wait for a lock (see fcntl.flock), which is held until the file is closed."""
+        self._locked = True
+        fcntl.flock(self.number, operation)
+
+    def close(self) -> None:
+        """Let go of the lock and the file; once more does nothing."""
+        if self.is_open:
+            # A forked process has the same lock: closing alone would leave it held there; and there, undoing
+            # it would take it from us.
+            if self._locked and self._process == os.getpid():
+                fcntl.flock(self.number, fcntl.LOCK_UN)
+            os.close(vars(self).pop("number"))  # in one line, between whose parts no interrupt comes
+
+    def __del__(self) -> None:
+        with suppress(OSError):
+            self.close()
+
+
+class FileLock:
+    """A lock on a file or directory, which threads and processes hold one after the other.
+
+    Parameters
+    ----------
+    path : str
+        What is opened with `flags`.
+    """
+
+    def __init__(self, path: str, flags: int) -> None:
+        self._path, self._flags = path, flags
+        self._held: dict[int, ref[Handle]] = {}  # by thread
+
+    @contextmanager
+    def held(self) -> Iterator[Handle]:
+        """Hold it. Raises ReentrantCallError where this thread does already: it would wait for itself."""
+        me = threading.get_ident()
+        known = self._held.get(me)
+        mine = known() if known is not None else None
+        if mine is not None and mine.is_open:
+            raise ReentrantCallError
+        handle = Handle(self._path, self._flags)
+        self._held[me] = ref(handle)
+        try:
+            handle.lock(fcntl.LOCK_EX)
+            yield handle
+        finally:
+            self._held.pop(me, None)
+            handle.close()
+
+
+def read_file(path: str, most: int | None = None, follow: bool = False) -> bytes | None:
+    """Return what is in a regular file; None where there is none, or something else in its place.
+
+    Nothing is waited for: a pipe that somebody put there would never end.
+
+    Parameters
+    ----------
+    most : int or None
+        The size above which it is not read, and None is returned.
+    follow : bool
+        Whether a symbolic link may lead to it.
+
+    Raises
+    ------
+    OSError
+        If there is a file that cannot be read.
+    """
+    try:
+        flags = os.O_RDONLY | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
+        handle = Handle(path, flags)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            return None
+        raise
+    try:
+        found = os.fstat(handle.number)
+        if not stat.S_ISREG(found.st_mode) or (most is not None and found.st_size > most):
+            return None
+        with open(handle.number, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        handle.close()
 
 
 @contextmanager
@@ -34,11 +154,11 @@ def write_all(descriptor: int, data: bytes | memoryview) -> None:
 
 def sync_directory(path: str) -> None:
     """Make the names in a directory durable: fsync of a file does not do that for its name."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    handle = Handle(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        os.fsync(handle.number)
     finally:
-        os.close(descriptor)
+        handle.close()
 
 
 def sync_directories(*paths: str) -> None:

@@ -10,13 +10,16 @@ import errno
 import mmap
 import os
 import queue
+import re
 import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from ai_engine.artifacts.files import (
+    Handle,
     allocated,
     make_directory,
     storage_errors,
@@ -29,10 +32,15 @@ from ai_engine.artifacts.sandbox import Entry, Sandbox
 from ai_engine.domain.digests import named
 from ai_engine.domain.records import Digest, Identity
 
-# Large writes are handed on in slices, so that hashing starts with the first one.
+if TYPE_CHECKING:
+    from hashlib import _Hash as HASH
+
+# Large writes are told to the hasher in slices, so that it starts with the first one.
 _SLICE = 8 * 1024 * 1024
-# Slices that the hasher may lag behind; bounds the memory that a stream of small writes can hold.
-_LAG = 64
+# What the hasher reads at a time: stays in the cache of a core.
+_PIECE = 512 * 1024
+# A sandbox entry whose bytes may be stored under this digest.
+_LABELLED = re.compile(r"([0-9a-f]{64})\.")
 
 
 class LocalStore:
@@ -57,24 +65,23 @@ class LocalStore:
     def create(self) -> Iterator[_Writer]:
         with storage_errors(self.location):
             make_directory(self.location)
-            with self._sandbox.entry() as entry, _Hasher() as hasher:
+            with self._sandbox.entry() as entry, _Hasher(entry.handle.duplicate()) as hasher:
                 yield _Writer(self, entry, hasher)
 
     def open(self, digest: Digest) -> Opened | None:
         try:
-            descriptor = _open(self.path(digest))
+            handle = _open(self.path(digest))
         except FileNotFoundError:
             return None
         try:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
-                return None
+            found = os.fstat(handle.number)
             if not found.st_size:
                 return Opened(memoryview(b""), _identity(found))
             # Private: an estimator may write to its arrays, and only it sees that.
-            return Opened(memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_COPY)), _identity(found))
+            mapping = mmap.mmap(handle.number, 0, access=mmap.ACCESS_COPY)
+            return Opened(memoryview(mapping), _identity(found))
         finally:
-            os.close(descriptor)
+            handle.close()
 
     def identify(self, digest: Digest) -> Identity | None:
         try:
@@ -83,7 +90,10 @@ class LocalStore:
             return None
 
     def has(self, digest: Digest) -> bool:
-        return os.path.isfile(self.path(digest))
+        try:
+            return stat.S_ISREG(os.lstat(self.path(digest)).st_mode)
+        except FileNotFoundError:
+            return False
 
     def delete(self, digest: Digest) -> int:
         path = self.path(digest)
@@ -104,8 +114,8 @@ class LocalStore:
                     yield named(entry.name)
 
     def in_flight(self) -> set[Digest]:
-        labels = (name.partition(".") for name in self._sandbox.names())
-        return {named(label) for label, dot, _ in labels if dot}
+        found = map(_LABELLED.match, self._sandbox.names())
+        return {named(match.group(1)) for match in found if match}
 
     def leftovers(self) -> Iterator[_Leftover]:
         for sandbox in (self._sandbox, *self._others):
@@ -123,8 +133,8 @@ class _Leftover:
         self._path = path
 
     def __enter__(self) -> Digest | None:
-        label, dot, _ = os.path.basename(self._path).partition(".")
-        return named(label) if dot else None
+        match = _LABELLED.match(os.path.basename(self._path))
+        return named(match.group(1)) if match else None
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
@@ -138,82 +148,122 @@ class _Writer:
     def __init__(self, store: LocalStore, entry: Entry, hasher: _Hasher) -> None:
         self._store, self._entry, self._hasher = store, entry, hasher
         self._size = 0
+        self.digest: Digest | None = None
 
     def write(self, data: bytes | memoryview, /) -> int:
         view = memoryview(data).cast("B")
         for start in range(0, len(view), _SLICE):
             piece = view[start : start + _SLICE]
-            self._hasher.feed(piece)
             with storage_errors(self._store.location):
                 write_all(self._entry.descriptor, piece)
-        self._size += len(view)
+            self._size += len(piece)
+            self._hasher.follow(self._size)
         return len(view)
 
     def finish(self) -> Stored:
         os.fchmod(self._entry.descriptor, 0o444)
         os.fsync(self._entry.descriptor)  # while the hasher catches up
         hexadecimal = self._hasher.finish()
-        digest = named(hexadecimal)
+        self.digest = named(hexadecimal)
         self._entry.label(hexadecimal)
-        path = self._store.path(digest)
+        path = self._store.path(self.digest)
         try:
             os.link(self._entry.path, path)
         except FileExistsError:
             if not self._same(path):
                 os.rename(self._entry.path, path)  # what stood there was damaged
         sync_directory(self._store.location)
-        return Stored(digest, self._size)
+        return Stored(self.digest, self._size)
 
     def _same(self, path: str) -> bool:
         """Tell whether the file under the digest really holds these bytes."""
         hasher = sha256()
         try:
-            descriptor = _open(path)
+            handle = _open(path)
         except FileNotFoundError:
             return False
-        with os.fdopen(descriptor, "rb") as there:
-            while piece := there.read(_SLICE):
-                hasher.update(piece)
+        try:
+            with open(handle.number, "rb", closefd=False) as there:
+                while piece := there.read(_SLICE):
+                    hasher.update(piece)
+        finally:
+            handle.close()
         return path.endswith(hasher.hexdigest())
 
 
 class _Hasher:
-    """A digest that is computed in a thread of its own, beside the writing."""
+    """The digest of a file that is being written, computed in a thread of its own behind the writer.
 
-    def __init__(self) -> None:
-        self._pieces: queue.Queue[memoryview | None] = queue.Queue(_LAG)
+    What is hashed is read off the file and not out of the memory that was written: another thread may change
+    that in between, and the digest would be that of bytes that nobody has.
+
+    Parameters
+    ----------
+    handle : Handle
+        The file, to be closed by this object: the writer may close its own first.
+    """
+
+    def __init__(self, handle: Handle) -> None:
+        self._sizes: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._digest = sha256()
-        self._thread = threading.Thread(target=self._run, name="ai-engine-hasher", daemon=True)
+        self._failed: list[OSError] = []
+        work = (handle, self._sizes, self._digest, self._failed)
+        self._thread = threading.Thread(target=_hash, args=work, name="ai-engine-hasher", daemon=True)
 
     def __enter__(self) -> _Hasher:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.finish()
+        self._sizes.put(None)
+        self._thread.join()
 
-    def _run(self) -> None:
-        while (piece := self._pieces.get()) is not None:
-            self._digest.update(piece)
+    def __del__(self) -> None:
+        self._sizes.put(None)  # the thread refers to nothing that would keep this object alive
 
-    def feed(self, piece: memoryview) -> None:
-        self._pieces.put(piece)
+    def follow(self, size: int) -> None:
+        """Tell that so many bytes are in the file."""
+        self._sizes.put(size)
 
     def finish(self) -> str:
-        if self._thread.is_alive():
-            self._pieces.put(None)
-            self._thread.join()
+        """Return the digest in hexadecimal, once everything is hashed."""
+        self._sizes.put(None)
+        self._thread.join()
+        if self._failed:
+            raise self._failed[0]
         return self._digest.hexdigest()
 
 
-def _open(path: str) -> int:
-    """Open an artifact's file for reading; a link that somebody planted in its place is no file of ours."""
+def _hash(handle: Handle, sizes: queue.SimpleQueue[int | None], digest: HASH, failed: list[OSError]) -> None:
+    """Hash a file up to each of the sizes that come in."""
+    piece = memoryview(bytearray(_PIECE))
+    done = 0
     try:
-        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        while (size := sizes.get()) is not None:
+            while done < size:
+                count = os.preadv(handle.number, [piece[: size - done]], done)
+                if not count:
+                    raise OSError(errno.EIO, "what was written to the file cannot be read", "")
+                digest.update(piece[:count])
+                done += count
     except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise FileNotFoundError(error.errno, "a symbolic link stands in the place of", path) from error
+        failed.append(error)
+    finally:
+        handle.close()
+
+
+def _open(path: str) -> Handle:
+    """Open an artifact's file for reading; a link or a pipe in its place is no file of ours."""
+    try:
+        handle = Handle(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise FileNotFoundError(error.errno, "something else stands in the place of", path) from error
         raise
+    if not stat.S_ISREG(os.fstat(handle.number).st_mode):
+        handle.close()
+        raise FileNotFoundError(errno.ENOENT, "something else stands in the place of", path)
+    return handle
 
 
 def _identity(found: os.stat_result) -> Identity:

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from ai_engine.domain.records import Digest, Identity
+from ai_engine.domain.records import Digest, Identity, ModelId
 
 
 class Stored(NamedTuple):
@@ -44,8 +44,12 @@ class Opened:
 class ArtifactWriter(Protocol):
     """Bytes on their way into a store. Until it is left as a context, `sweep` leaves them alone."""
 
+    @property
+    def digest(self) -> Digest | None:
+        """What `finish` stored, or was about to store when it failed; None before that."""
+
     def write(self, data: bytes | memoryview, /) -> int:
-        """Append bytes, which must not change before `finish`; return how many."""
+        """Append bytes, as they are now; return how many."""
 
     def finish(self) -> Stored:
         """Make the bytes durable and return their digest; once more, should they have been removed since."""
@@ -96,7 +100,9 @@ class ArtifactStore(Protocol):
 class Staged(Protocol):
     """A file that is written and has no name yet."""
 
-    def publish(self, path: str, source: str | None, record: bytes) -> None:
+    def publish(
+        self, path: str, source: str | None, record: bytes, content: memoryview | None = None
+    ) -> None:
         """Put the file in its place, and the record of its version beside it.
 
         Parameters
@@ -107,6 +113,8 @@ class Staged(Protocol):
             A file that may hold the same bytes already; it then gets one more name.
         record : bytes
             What a lost catalogue is rebuilt from.
+        content : memoryview or None
+            What is in the file, where neither `source` nor the staged data are.
         """
 
 
@@ -119,14 +127,25 @@ class Shelf(Protocol):
     def record_path(self, path: str) -> str:
         """Return where the record of the version at `path` is."""
 
-    def stage(self, data: bytes | None) -> AbstractContextManager[Staged]:
+    def stage(self, model_id: ModelId, data: bytes | None) -> AbstractContextManager[Staged]:
         """Write a version's file aside, before anybody knows what it will be called.
 
         Parameters
         ----------
+        model_id : ModelId
+            Of the version.
         data : bytes or None
             What is in it; None where it will be another name for a file that there is.
         """
+
+    def leftovers(self) -> Iterator[AbstractContextManager[ModelId]]:
+        """Yield what killed writers staged, perhaps for versions that they committed.
+
+        Entering one yields the id of the version; leaving it without an error removes the leftover.
+        """
+
+    def begun(self) -> list[ModelId]:
+        """Return the versions for which killed writers left something."""
 
     def records(self) -> Iterator[tuple[str, bytes]]:
         """Yield every record, behind the path of the version's file."""
@@ -158,10 +177,19 @@ class Shelf(Protocol):
     def read(self, path: str) -> bytes | None:
         """Return what is in a small file; None where there is none, or something that is no file."""
 
+    def read_elsewhere(self, path: str) -> bytes | None:
+        """Return what is in a file of the original software, wherever a link leads; None where there is none.
+
+        Raises
+        ------
+        OSError, ValueError
+            If it cannot be read, or the path can be none.
+        """
+
     def exists(self, path: str) -> bool:
         """Tell whether a version has its file."""
 
-    def mend(self, path: str, data: bytes | None, source: str | None = None) -> None:
+    def mend(self, path: str, data: bytes | memoryview | None, source: str | None = None) -> None:
         """Write the file of a version again: its data, or another name for `source`."""
 
     def sync(self) -> None:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from ai_engine.artifacts.files import make_directory, sync_directory, write_all
+from ai_engine.artifacts.files import Handle, make_directory, sync_directory, write_all
 from ai_engine.artifacts.sandbox import Sandbox
 
 # Below this size nobody cares what of it is gone.
@@ -43,18 +43,20 @@ class RecordLog:
     @contextmanager
     def _locked(self, lock: int) -> Iterator[int]:
         while True:
+            handle = None
             try:
-                descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644)
-            except FileNotFoundError:
-                make_directory(os.path.dirname(self.path))
-                continue
-            try:
-                fcntl.flock(descriptor, lock)
-                if os.fstat(descriptor).st_nlink:  # else it was written anew meanwhile
-                    yield descriptor
+                handle = Handle(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW)
+                handle.lock(lock)
+                if os.fstat(handle.number).st_nlink:  # else it was written anew meanwhile
+                    yield handle.number
                     return
+            except FileNotFoundError:
+                if handle is not None:
+                    raise
+                make_directory(os.path.dirname(self.path))
             finally:
-                os.close(descriptor)
+                if handle is not None:
+                    handle.close()
 
     def exists(self) -> bool:
         """Tell whether anything was ever appended."""
@@ -71,11 +73,11 @@ class RecordLog:
     def sync(self) -> None:
         """Make everything that was appended durable."""
         with suppress(FileNotFoundError):
-            descriptor = os.open(self.path, os.O_RDWR | os.O_NOFOLLOW)
+            handle = Handle(self.path, os.O_RDWR | os.O_NOFOLLOW)
             try:
-                os.fsync(descriptor)
+                os.fsync(handle.number)
             finally:
-                os.close(descriptor)
+                handle.close()
 
     def texts(self) -> Iterator[tuple[str, bytes]]:
         """Yield every name that has a text, with it."""

@@ -13,19 +13,46 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from secrets import token_hex
 
-from ai_engine.artifacts.files import make_directory
+from ai_engine.artifacts.files import Handle, make_directory
 
 # Sorts behind every entry, so that a leftover goes before its companions are looked at.
 _COMPANION = "+"
+# Between the id of the version that an entry is for and the rest of its name; stands in no id.
+_FOR = "="
 
 
 class Entry:
-    """A file of the sandbox, open for writing and locked."""
+    """A file of the sandbox, open for writing and locked, gone at the latest when nobody refers to it.
 
-    def __init__(self, path: str, descriptor: int) -> None:
-        self.path, self.descriptor = path, descriptor
+    Attributes
+    ----------
+    path : str
+        Where it is.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._process = os.getpid()
         self._companions: list[str] = []
         self._moved = False
+        self._handle: Handle | None = None
+        try:
+            self._handle = Handle(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
+            self._handle.lock(fcntl.LOCK_EX)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def handle(self) -> Handle:
+        """The open file."""
+        assert self._handle is not None  # nobody has an entry whose making failed
+        return self._handle
+
+    @property
+    def descriptor(self) -> int:
+        """The descriptor of the open file."""
+        return self.handle.number
 
     def companion(self) -> str:
         """Return another path that goes when the entry goes, for a file or a link that needs no lock."""
@@ -43,15 +70,23 @@ class Entry:
         if name.startswith(f"{text}."):
             return
         labelled = f"{directory}/{text}.{name}"
+        self._companions.append(labelled)  # an interrupt may come before the path is known to be another
         os.rename(self.path, labelled)
         self.path = labelled
 
     def close(self) -> None:
-        """Remove what of it is still in the sandbox."""
+        """Remove what of it is still in the sandbox; once more does nothing."""
+        if self._handle is None or not self._handle.is_open:
+            return
         for path in self._companions if self._moved else (*self._companions, self.path):
             with suppress(FileNotFoundError):
                 os.unlink(path)
-        os.close(self.descriptor)
+        self._handle.close()
+
+    def __del__(self) -> None:
+        if self._process == os.getpid():  # else it is the parent's, which may be writing it
+            with suppress(OSError):
+                self.close()
 
 
 class Sandbox:
@@ -67,26 +102,26 @@ class Sandbox:
         self.path = path
 
     @contextmanager
-    def entry(self) -> Iterator[Entry]:
-        """Make an entry; leaving the context removes what of it is still in the sandbox."""
-        entry = self._create()
+    def entry(self, model_id: str = "") -> Iterator[Entry]:
+        """Make an entry, perhaps for a version; leaving the context removes what of it is still there."""
+        entry = None
         try:
+            entry = self._create(f"{model_id}{_FOR}" if model_id else "")
             yield entry
         finally:
-            entry.close()
+            if entry is not None:
+                entry.close()
 
-    def _create(self) -> Entry:
+    def _create(self, prefix: str) -> Entry:
         while True:
-            path = f"{self.path}/{token_hex(16)}"
             try:
-                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+                entry = Entry(f"{self.path}/{prefix}{token_hex(8)}")
             except FileNotFoundError:
                 make_directory(self.path)
                 continue
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if os.fstat(descriptor).st_nlink:
-                return Entry(path, descriptor)
-            os.close(descriptor)  # a sweeper took it for a leftover before it was locked
+            if os.fstat(entry.descriptor).st_nlink:
+                return entry
+            entry.close()  # a sweeper took it for a leftover before it was locked
 
     def names(self) -> list[str]:
         """Return the names of all entries."""
@@ -95,22 +130,39 @@ class Sandbox:
         except FileNotFoundError:
             return []
 
-    def leftovers(self) -> Iterator[str]:
-        """Yield the path of each entry whose writer is gone, locked while the caller looks at it."""
+    def leftovers(self, of_versions: bool = False) -> Iterator[str]:
+        """Yield the path of each entry whose writer is gone, locked while the caller looks at it.
+
+        Parameters
+        ----------
+        of_versions : bool
+            Those that are for a version, or those that are not.
+        """
         for name in sorted(self.names()):
+            if (_FOR in name) != of_versions:
+                continue
             path = f"{self.path}/{name}"
             if name.endswith(_COMPANION):
                 if not os.path.lexists(path.rstrip(_COMPANION)):
                     yield path
                 continue
             try:
-                descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+                handle = Handle(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             except OSError:  # gone meanwhile, or a link that somebody planted: not an entry of ours
                 continue
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                handle.lock(fcntl.LOCK_EX | fcntl.LOCK_NB)
                 yield path
             except BlockingIOError:
                 continue
             finally:
-                os.close(descriptor)
+                handle.close()
+
+
+def version_of(path: str) -> str:
+    """Return the id of the version that an entry is for.
+
+    >>> version_of("/models/.engine/sandbox/cpu#5e7d=0f1e")
+    'cpu#5e7d'
+    """
+    return os.path.basename(path).rpartition(_FOR)[0]

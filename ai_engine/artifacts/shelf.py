@@ -7,16 +7,23 @@ that is missing or altered is written again from the truth.
 from __future__ import annotations
 
 import os
-import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from ai_engine.artifacts.directory import ModelDirectory
-from ai_engine.artifacts.files import allocated, make_directory, storage_errors, sync_directories, write_all
+from ai_engine.artifacts.files import (
+    allocated,
+    make_directory,
+    read_file,
+    storage_errors,
+    sync_directories,
+    write_all,
+)
 from ai_engine.artifacts.record_log import Index, RecordLog
-from ai_engine.artifacts.sandbox import Entry
+from ai_engine.artifacts.sandbox import Entry, version_of
 from ai_engine.domain.names import encode, file_name
+from ai_engine.domain.records import ModelId
 
 _POINTER = ".active.json"
 
@@ -47,13 +54,20 @@ class LocalShelf:
         return f"{self._records}/{os.path.basename(path)}.json"
 
     @contextmanager
-    def stage(self, data: bytes | None) -> Iterator[_Staged]:
-        with storage_errors(self._directory.path), self._directory.sandbox.entry() as entry:
+    def stage(self, model_id: ModelId, data: bytes | None) -> Iterator[_Staged]:
+        with storage_errors(self._directory.path), self._directory.sandbox.entry(model_id) as entry:
             if data is not None:
                 write_all(entry.descriptor, data)
             yield _Staged(self, entry, data)
 
-    def place(self, entry: Entry, data: bytes | None, source: str | None, path: str) -> None:
+    def leftovers(self) -> Iterator[_Leftover]:
+        for path in self._directory.sandbox.leftovers(of_versions=True):
+            yield _Leftover(path)
+
+    def begun(self) -> list[ModelId]:
+        return [ModelId(version_of(path)) for path in self._directory.sandbox.leftovers(of_versions=True)]
+
+    def place(self, entry: Entry, data: bytes | memoryview | None, source: str | None, path: str) -> None:
         """Put the bytes where people look for them: as another name for `source`, or as the entry's file."""
         if source is not None and (data is None or self.read(source) == data):
             with suppress(OSError):  # no hard links here, or too many on this file: a copy does as well
@@ -110,8 +124,9 @@ class LocalShelf:
         with suppress(FileNotFoundError):
             for name in sorted(os.listdir(self._records)):
                 if name.endswith(suffix):
-                    with suppress(OSError), open(f"{self._records}/{name}", "rb") as file:
-                        yield name, file.read()
+                    text = self.read(f"{self._records}/{name}")
+                    if text is not None:
+                        yield name, text
 
     def keep_reserve(self) -> None:
         self._directory.keep_reserve()
@@ -121,21 +136,21 @@ class LocalShelf:
 
     def read(self, path: str) -> bytes | None:
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            return read_file(path)
         except OSError:
             return None
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            return None
-        with os.fdopen(descriptor, "rb") as file:
-            return file.read()
+
+    def read_elsewhere(self, path: str) -> bytes | None:
+        return read_file(path, follow=True)
 
     def exists(self, path: str) -> bool:
         return os.path.isfile(path)
 
-    def mend(self, path: str, data: bytes | None, source: str | None = None) -> None:
-        with self.stage(data) as staged:
-            self.place(staged.entry, data, source, path)
+    def mend(self, path: str, data: bytes | memoryview | None, source: str | None = None) -> None:
+        with storage_errors(self._directory.path), self._directory.sandbox.entry() as entry:
+            if data is not None:
+                write_all(entry.descriptor, data)
+            self.place(entry, data, source, path)
 
     def sync(self) -> None:
         sync_directories(self._directory.path, self._records)
@@ -174,9 +189,29 @@ class _Staged:
         self.entry = entry
         self._shelf, self._data = shelf, data
 
-    def publish(self, path: str, source: str | None, record: bytes) -> None:
-        self._shelf.place(self.entry, self._data, source, path)
+    def publish(
+        self, path: str, source: str | None, record: bytes, content: memoryview | None = None
+    ) -> None:
+        # The record first: as long as the file is not in its place, the entry tells of what is to be done.
         self._shelf.write_record(self._shelf.record_path(path), record)
+        if content is not None:
+            write_all(self.entry.descriptor, content)
+        self._shelf.place(self.entry, self._data if content is None else content, source, path)
+
+
+class _Leftover:
+    """See protocol.Shelf.leftovers."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> ModelId:
+        return ModelId(version_of(self._path))
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            with suppress(FileNotFoundError):
+                os.unlink(self._path)
 
 
 class _Recorded:

@@ -136,8 +136,14 @@ def _add_what_is_searched(execute: Execute) -> None:
     _note_what_is_searched(execute)
 
 
+def _seal_code_too(execute: Execute) -> None:
+    """Lead from schema 2 to 3, whose seals hold the digest of what loading executes."""
+    execute("DELETE FROM engine_seals")  # each file is read once more
+    execute("ALTER TABLE engine_seals ADD COLUMN code TEXT")
+
+
 # The step at index n leads from schema n + 1 to n + 2.
-_STEPS: tuple[Callable[[Execute], None], ...] = (_add_what_is_searched,)
+_STEPS: tuple[Callable[[Execute], None], ...] = (_add_what_is_searched, _seal_code_too)
 # What is read in the place of bytes that are no text.
 _NO_TEXT = "\N{REPLACEMENT CHARACTER}"
 _OUR_MOMENT = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9] [0-9][0-9]:[0-9][0-9]:[0-9][0-9].??????"

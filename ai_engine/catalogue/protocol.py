@@ -20,7 +20,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from ai_engine.domain.performance import ModelPerformance
-from ai_engine.domain.records import Activation, Artifact, Digest, Identity, ModelVersion, NewVersion, Run
+from ai_engine.domain.records import Activation, Artifact, Digest, ModelVersion, NewVersion, Run, Seal
 from ai_engine.domain.retention import Candidate, Policy
 from ai_engine.domain.search import EVERYTHING, Field, Position, Search
 
@@ -37,6 +37,9 @@ class Snapshot(Protocol):
 
     def find(self, name: str, version: str | None = None) -> ModelVersion | None:
         """Return a version, or the active one."""
+
+    def find_id(self, model_id: str) -> ModelVersion | None:
+        """Return the version that has an id."""
 
     def highest(self, name: str) -> str | None:
         """Return the highest number that any version of a model ever bore."""
@@ -74,7 +77,7 @@ class Snapshot(Protocol):
     def blob(self, digest: Digest) -> bytes | None:
         """Return the bytes of a small artifact."""
 
-    def seal(self, digest: Digest) -> Identity | None:
+    def seal(self, digest: Digest) -> Seal | None:
         """Return the file as it was when its digest was last checked."""
 
     def activations(self, name: str) -> list[Activation]:
@@ -148,6 +151,9 @@ class Transaction(Snapshot, Protocol):
     def record_run(self, model_id: str, run: Run) -> None:
         """Append a training record. Raises ModelNotFoundError where there is no such version."""
 
+    def withdraw(self, version: ModelVersion, files: Iterable[str], actor: str, at: datetime) -> None:
+        """Drop a version that was just saved; where it is active, the one before it is again."""
+
     def drop(self, version: ModelVersion, files: Iterable[str]) -> None:
         """Forget a version and all that hangs on it; `files` and bytes without a user become debris."""
 
@@ -160,7 +166,7 @@ class Transaction(Snapshot, Protocol):
     def set_artifact(self, model_id: str, artifact: Artifact) -> None:
         """Record what became known of a version's bytes."""
 
-    def set_seal(self, digest: Digest, identity: Identity, at: datetime) -> None:
+    def set_seal(self, digest: Digest, seal: Seal, at: datetime) -> None:
         """Record a file whose digest was just checked."""
 
     def relocate(self, version: ModelVersion, model_path: str) -> None:

@@ -24,6 +24,7 @@ from ai_engine.domain.records import (
     Identity,
     ModelVersion,
     NewVersion,
+    Seal,
 )
 from ai_engine.domain.retention import Candidate, Policy
 from ai_engine.domain.search import EVERYTHING, Position, Search
@@ -60,6 +61,10 @@ class SqlSnapshot:
             rows = self._execute(statements.FIND_ACTIVE, {"name": name})
         else:
             rows = self._execute(statements.FIND, {"name": name, "version": version})
+        return version_of(rows[0]) if rows else None
+
+    def find_id(self, model_id: str) -> ModelVersion | None:
+        rows = self._execute(statements.FIND_ID, {"model_id": model_id})
         return version_of(rows[0]) if rows else None
 
     def highest(self, name: str) -> str | None:
@@ -115,12 +120,12 @@ class SqlSnapshot:
         )
         return bytes(rows[0][0]) if rows else None
 
-    def seal(self, digest: Digest) -> Identity | None:
+    def seal(self, digest: Digest) -> Seal | None:
         rows = self._execute(
-            "SELECT device, inode, size, mtime_ns, ctime_ns FROM engine_seals WHERE digest = :digest",
+            "SELECT device, inode, size, mtime_ns, ctime_ns, code FROM engine_seals WHERE digest = :digest",
             {"digest": digest},
         )
-        return Identity(*rows[0]) if rows else None
+        return Seal(Identity(*rows[0][:-1]), rows[0][-1]) if rows else None
 
     def activations(self, name: str) -> list[Activation]:
         return [

@@ -12,8 +12,15 @@ from urllib.parse import quote
 
 from ai_engine.catalogue.migrations import migrate
 from ai_engine.catalogue.rows import Row
+from ai_engine.catalogue.sqlite_connections import Closable, Opening
 from ai_engine.catalogue.tables import SCHEMA
-from ai_engine.domain.errors import CatalogueCorruptedError, CatalogueUnavailableError, NewerCatalogueError
+from ai_engine.domain.errors import (
+    CatalogueCorruptedError,
+    CatalogueUnavailableError,
+    NewerCatalogueError,
+    StorageError,
+    StorageFullError,
+)
 
 # A reader waits only where SQLite recovers a log that a killed process left.
 READ_PATIENCE = 5.0
@@ -30,8 +37,11 @@ class Guard(Protocol):
     def check_new(self, location: str) -> None:
         """Raise if a database that has no tables of ours yet may not be put into service."""
 
-    def hold(self) -> Callable[[], None]:
-        """Note that the database is open, until what is returned is called."""
+    def hold(self) -> Closable:
+        """Note that the database is open, until what is returned is closed."""
+
+    def make_room(self) -> bool:
+        """Give the disk back what opening a database takes; tell whether there was anything to give."""
 
     def set_aside(self, location: str, is_corrupt: Callable[[], bool]) -> str | None:
         """Move a damaged database away; return where to, None while somebody else has it open."""
@@ -52,27 +62,129 @@ class DatabaseFile:
         Its path.
     guard : Guard
         Asked before it is made, and told of every opening.
+    on_connect : callable or None
+        Handed every connection that is made.
     """
 
-    def __init__(self, location: str, guard: Guard) -> None:
+    def __init__(
+        self,
+        location: str,
+        guard: Guard,
+        on_connect: Callable[[sqlite3.Connection], None] | None = None,
+    ) -> None:
         self.location = location
         self._log = f"{location}-wal"
-        self.guard = guard
+        self._guard = guard
+        self._on_connect = on_connect
 
-    def open(self) -> tuple[sqlite3.Connection, str]:
-        """Return a connection to a database of the present schema, and its id; make or migrate it first."""
-        connection = self._try_current()
-        if connection is None:
-            with self.guard.opening_lock():
-                connection = self._try_current() or self._create_or_migrate()
+    def open(self, stamp: int) -> Opening:
+        """Open the database, and make or migrate it first; one that may not be written is opened to read."""
+        if self._may_write():
+            try:
+                return self._open_to_write(stamp)
+            except (sqlite3.OperationalError, StorageError) as error:
+                # Even to open takes a little room, for the log and its index.
+                if not (_is_refusal(error) and self._guard.make_room()):
+                    raise
+            return self._open_to_write(stamp)
+        if not os.path.exists(self.location):
+            raise CatalogueUnavailableError(self.location, "it does not exist and cannot be made here")
+        return self._open_to_read(stamp)
+
+    def _may_write(self) -> bool:
+        """Tell whether the file may be written, or made; its directory, too, for the log stands beside it."""
+        directory = os.path.dirname(self.location)
+        while not os.path.exists(directory):
+            directory = os.path.dirname(directory)
+        file = self.location
+        return os.access(directory, os.W_OK) and (not os.path.exists(file) or os.access(file, os.W_OK))
+
+    def _open_to_write(self, stamp: int) -> Opening:
+        hold, connection = None, None
         try:
-            known = connection.execute("SELECT value FROM engine_meta WHERE key = 'catalogue_id'")
-            catalogue_id = str(known.fetchone()[0])
-            self.guard.claim(catalogue_id, self.location, _relocator(connection))
+            hold = self._guard.hold()
+            connection = self._try_current()
+            if connection is None:
+                with self._guard.opening_lock():
+                    connection = self._try_current() or self._create_or_migrate()
+            catalogue_id = _catalogue_id(connection)
+            self._guard.claim(catalogue_id, self.location, _relocator(connection))
+            opening = Opening(stamp, catalogue_id, connection, hold)
+            opening.files = self.identify()
+            return opening
         except BaseException:
-            connection.close()
+            if connection is not None:
+                connection.close()
+            if hold is not None:
+                hold.close()
             raise
-        return connection, catalogue_id
+
+    # -- without writing -------------------------------------------------------------------------------------
+
+    def _open_to_read(self, stamp: int) -> Opening:
+        """Open a database beside which nothing can be written.
+
+        SQLite needs the log's index. Where another process has one, it is shared. Where there is none and no
+        log, nobody is writing, and the file is read as it is. Where a killed process left a log, its commits
+        count: both are copied to where the index can be made.
+        """
+        import shutil
+        from tempfile import TemporaryDirectory  # rarely needed, and slow to import
+
+        copy: TemporaryDirectory[str] | None = None
+        frozen = None
+        try:
+            if os.path.exists(f"{self.location}-shm"):
+                connection = self._connect(f"file:{quote(self.location)}?mode=ro", READ_PATIENCE)
+                self._check_schema(connection)
+            else:
+                frozen = self.looks()
+                readable = f"file:{quote(self.location)}?immutable=1"
+                if os.path.exists(self._log) and os.path.getsize(self._log):
+                    copy = TemporaryDirectory(prefix="ai-engine-")
+                    target = f"{copy.name}/{os.path.basename(self.location)}"
+                    shutil.copyfile(self.location, target)
+                    shutil.copyfile(self._log, f"{target}-wal")
+                    readable = f"file:{quote(target)}?mode=rw"
+                connection = self._connect(readable, READ_PATIENCE)
+                self._check_schema(connection)
+            opening = Opening(stamp, _catalogue_id(connection), connection, self._guard.hold())
+        except sqlite3.OperationalError as error:
+            raise CatalogueUnavailableError(
+                self.location, f"it may not be written here, and cannot be read without that ({error})"
+            ) from error
+        opening.frozen, opening.copy = frozen, copy
+        opening.refusal = f"{os.path.dirname(self.location)} may not be written by this process"
+        opening.readable = None if frozen is None else readable
+        return opening
+
+    def _check_schema(self, connection: sqlite3.Connection) -> None:
+        schema = _schema(connection)
+        if schema > SCHEMA:
+            raise NewerCatalogueError(self.location, schema, SCHEMA)
+        if schema < SCHEMA:
+            raise CatalogueUnavailableError(
+                self.location,
+                "an earlier version wrote it, and it may not be written here; open it once where it may",
+            )
+
+    def looks(self) -> tuple[object, ...]:
+        """Return what changes whenever anybody writes the file or its log."""
+        found: list[object] = []
+        for path in (self.location, self._log):
+            with suppress(FileNotFoundError):
+                stat = os.stat(path)
+                found += (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        return tuple(found)
+
+    def connect_to_read(self, opening: Opening) -> sqlite3.Connection:
+        """Return another connection of an opening, for a reader."""
+        if opening.refusal is None:
+            return self.connect(READ_PATIENCE)
+        readable = opening.readable or f"file:{quote(self.location)}?mode=ro"
+        return self._connect(readable, READ_PATIENCE)
+
+    # -- making and migrating --------------------------------------------------------------------------------
 
     def _try_current(self) -> sqlite3.Connection | None:
         """Return a connection where the database is of the present schema, None where there is work to do."""
@@ -93,7 +205,7 @@ class DatabaseFile:
 
     def _create_or_migrate(self) -> sqlite3.Connection:
         if not self._has_tables():
-            self.guard.check_new(self.location)
+            self._guard.check_new(self.location)
         os.makedirs(os.path.dirname(self.location), exist_ok=True)
         connection = self.connect(READ_PATIENCE, create=True)
         try:
@@ -139,8 +251,11 @@ class DatabaseFile:
 
     def connect(self, patience: float, create: bool = False) -> sqlite3.Connection:
         """Return a connection that waits so many seconds for a lock."""
+        return self._connect(f"file:{quote(self.location)}?mode={'rwc' if create else 'rw'}", patience)
+
+    def _connect(self, address: str, patience: float) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            f"file:{quote(self.location)}?mode={'rwc' if create else 'rw'}",
+            address,
             uri=True,
             timeout=patience,
             isolation_level=None,
@@ -153,6 +268,8 @@ class DatabaseFile:
             connection.execute("PRAGMA foreign_keys = ON")
             # Debian turns it on: forgetting 100 KB would write 100 KB of zeros, on a disk that may be full.
             connection.execute("PRAGMA secure_delete = OFF")
+            if self._on_connect is not None:
+                self._on_connect(connection)
         except BaseException:
             connection.close()
             raise
@@ -160,7 +277,7 @@ class DatabaseFile:
 
     def set_aside(self) -> None:
         """Move it away if it is damaged and nobody has it open; raises to say that it did."""
-        aside = self.guard.set_aside(self.location, self.is_corrupt)
+        aside = self._guard.set_aside(self.location, self.is_corrupt)
         if aside is not None:
             raise CatalogueUnavailableError(
                 self.location,
@@ -220,6 +337,17 @@ def _schema(connection: sqlite3.Connection) -> int:
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'engine_meta'").fetchall():
         return 0
     return int(connection.execute("SELECT value FROM engine_meta WHERE key = 'schema'").fetchone()[0])
+
+
+def _catalogue_id(connection: sqlite3.Connection) -> str:
+    return str(connection.execute("SELECT value FROM engine_meta WHERE key = 'catalogue_id'").fetchone()[0])
+
+
+def _is_refusal(error: sqlite3.Error | StorageError) -> bool:
+    """Tell whether an error may be the disk's having no room: SQLite has several names for that."""
+    if isinstance(error, sqlite3.Error):
+        return code_of(error) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+    return isinstance(error, StorageFullError)
 
 
 def _relocator(connection: sqlite3.Connection) -> Callable[[str, str], None]:

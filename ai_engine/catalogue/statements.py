@@ -13,6 +13,14 @@ VERSION = """
     FROM engine_versions e JOIN model_registry r ON r.model_id = e.model_id
 """
 FIND = VERSION + "WHERE e.name = :name AND e.version = :version"
+# By its name and number, which are indexed; `model_id` is so in the other table only.
+FIND_ID = """
+    SELECT e.model_id, e.name, e.version, e.seq, r.is_active, r.model_path,
+           e.place, e.digest, e.format, e.size, e.python, e.packages
+    FROM model_registry r JOIN engine_versions e ON e.name = r.name AND e.version = r.version
+                                                AND e.model_id = r.model_id
+    WHERE r.model_id = :model_id
+"""
 FIND_ACTIVE = VERSION + "WHERE e.seq = (SELECT active FROM engine_models WHERE name = :name)"
 VERSIONS = VERSION + "WHERE e.name = :name ORDER BY e.seq"
 EVERYTHING = VERSION + "ORDER BY e.name, e.seq"

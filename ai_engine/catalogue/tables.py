@@ -5,7 +5,7 @@ All that the engine needs besides lives in tables of its own, whose names begin 
 
 from __future__ import annotations
 
-SCHEMA = 2
+SCHEMA = 3
 
 SEED_TABLES = (
     """
@@ -136,7 +136,8 @@ ENGINE_TABLES = (
     "CREATE TABLE engine_debris (path TEXT PRIMARY KEY, digest TEXT) WITHOUT ROWID",
     # Operations of the outage journal that were applied, so that none is applied twice.
     "CREATE TABLE engine_replayed (operation TEXT PRIMARY KEY, replayed_at TIMESTAMP NOT NULL) WITHOUT ROWID",
-    # A file whose digest was checked, as it was then; while it is unchanged it need not be read again.
+    # A file whose digest was checked, as it was then; while it is unchanged it need not be read again, but
+    # for the part that loading executes, whose digest is `code`.
     """
     CREATE TABLE engine_seals (
         digest TEXT PRIMARY KEY,
@@ -145,7 +146,8 @@ ENGINE_TABLES = (
         size INTEGER NOT NULL,
         mtime_ns INTEGER NOT NULL,
         ctime_ns INTEGER NOT NULL,
-        checked_at TIMESTAMP NOT NULL
+        checked_at TIMESTAMP NOT NULL,
+        code TEXT
     ) WITHOUT ROWID
     """,
     # The schema holds the invariant: at most one active version a model.

@@ -19,12 +19,12 @@ from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.records import (
     Artifact,
     Digest,
-    Identity,
     ModelId,
     ModelVersion,
     NewVersion,
     Place,
     Run,
+    Seal,
 )
 from ai_engine.domain.search import Field
 
@@ -194,6 +194,17 @@ class SqlTransaction(SqlSnapshot):
         if not self._execute(statements.ADD_RUN, {"model_id": model_id, **run_columns(run)}):
             raise ModelNotFoundError(model_id)
 
+    def withdraw(self, version: ModelVersion, files: Iterable[str], actor: str, at: datetime) -> None:
+        model = self._model(version.name)
+        if model.active == version.seq:
+            try:
+                self.roll_back(version.name, actor, at)
+            except NoPreviousVersionError:
+                self._deactivate(version.name, clock.to_text(at))
+                model.active = None
+                self._set_model(version.name, model)
+        self.drop(version, files)
+
     def drop(self, version: ModelVersion, files: Iterable[str]) -> None:
         of = {"model_id": version.model_id}
         rows = self._execute("SELECT blob FROM engine_versions WHERE seq = :seq", {"seq": version.seq})
@@ -239,16 +250,16 @@ class SqlTransaction(SqlSnapshot):
             {"model_id": model_id, **artifact_columns(artifact)},
         )
 
-    def set_seal(self, digest: Digest, identity: Identity, at: datetime) -> None:
+    def set_seal(self, digest: Digest, seal: Seal, at: datetime) -> None:
         self._execute(
             """
-            INSERT INTO engine_seals (digest, device, inode, size, mtime_ns, ctime_ns, checked_at)
-            VALUES (:digest, :device, :inode, :size, :mtime_ns, :ctime_ns, :at)
+            INSERT INTO engine_seals (digest, device, inode, size, mtime_ns, ctime_ns, checked_at, code)
+            VALUES (:digest, :device, :inode, :size, :mtime_ns, :ctime_ns, :at, :code)
             ON CONFLICT (digest) DO UPDATE SET device = excluded.device, inode = excluded.inode,
                 size = excluded.size, mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns,
-                checked_at = excluded.checked_at
+                checked_at = excluded.checked_at, code = excluded.code
             """,
-            {"digest": digest, "at": clock.to_text(at), **identity._asdict()},
+            {"digest": digest, "at": clock.to_text(at), "code": seal.code, **seal.identity._asdict()},
         )
 
     def relocate(self, version: ModelVersion, model_path: str) -> None:

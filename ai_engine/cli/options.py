@@ -11,7 +11,7 @@ import typer
 
 from ai_engine.settings import ABOUT, from_environment, kind, variable
 
-STORAGE: Final = ("model_dir", "database_url", "artifact_url", "journal_dir")
+STORAGE: Final = ("model_dir", "database_url", "artifact_url", "journal_dir", "lock_timeout")
 TRAINING: Final = ("cluster_url", "training_timeout")
 SERVING: Final = ("host", "port", "max_body_bytes", "verify_rate", "cleanup_keep", "cleanup_every")
 

@@ -9,13 +9,16 @@ from ai_engine.domain.records import Digest
 ALGORITHM = "sha256"
 
 
-def digest_of(data: bytes | memoryview) -> Digest:
-    """Return the digest of bytes, as ``algorithm:hex``.
+def digest_of(*parts: bytes | memoryview) -> Digest:
+    """Return the digest of bytes that follow each other, as ``algorithm:hex``.
 
     >>> digest_of(b"")[:23]
     'sha256:e3b0c44298fc1c14'
     """
-    return named(sha256(data).hexdigest())
+    hasher = sha256()
+    for part in parts:
+        hasher.update(part)
+    return named(hasher.hexdigest())
 
 
 def named(hexadecimal: str) -> Digest:

@@ -24,6 +24,7 @@ next, and keeps the values that it speaks of as attributes::
     ├── NewerCatalogueError (RuntimeError)
     ├── UnsafeDirectoryError (PermissionError)
     ├── ClosedError (RuntimeError)
+    ├── ReentrantCallError (RuntimeError)
     ├── BackupError (RuntimeError)
     ├── MissingDependencyError (ImportError)
     ├── NotYetSupportedError (NotImplementedError)
@@ -248,6 +249,17 @@ class ClosedError(AIEngineError, RuntimeError):
 
     def __init__(self) -> None:
         super().__init__("this ModelManager is closed. Open a new one.")
+
+
+class ReentrantCallError(AIEngineError, RuntimeError):
+    """A thread that is in the middle of a change was interrupted to make another one; nothing was changed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this thread is in the middle of another change, which waits until this call returns: a signal "
+            "handler interrupted it. Nothing was changed. Have the handler set a flag, and save once the "
+            "change is done, or save from another thread."
+        )
 
 
 class BackupError(AIEngineError, RuntimeError):

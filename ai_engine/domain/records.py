@@ -32,6 +32,19 @@ class Identity(NamedTuple):
     ctime_ns: int
 
 
+class Seal(NamedTuple):
+    """A file whose digest was checked, as it was then; while it is so it need not be read again.
+
+    Attributes
+    ----------
+    code : Digest
+        Of the part that loading executes, which is checked at every loading.
+    """
+
+    identity: Identity
+    code: Digest
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One training attempt: when, on how much, with what, how good.
@@ -136,21 +149,40 @@ class NewVersion:
     run: Run | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SavedVersion:
-    """What a save answers.
+class SavedVersion(str):
+    """What a save answers: the id of the version, which is a text, and what else the save settled.
 
     Attributes
     ----------
-    persisted : bool
-        Whether it survives the process.
+    name, version : str
+        The model, and the number that the version got.
+    active : bool
+        Whether `get_model(name)` returns it from now on.
+
+    Examples
+    --------
+    >>> saved = SavedVersion("cpu#5e7d", "cpu", "1.0.0", active=True)
+    >>> saved == "cpu#5e7d", saved.name, saved.version
+    (True, 'cpu', '1.0.0')
     """
 
-    model_id: ModelId
     name: str
     version: str
     active: bool
-    persisted: bool = True
+
+    def __new__(cls, model_id: str, name: str, version: str, active: bool) -> SavedVersion:
+        """Return the id `model_id` with what belongs to it."""
+        saved = super().__new__(cls, model_id)
+        saved.name, saved.version, saved.active = name, version, active
+        return saved
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return SavedVersion, (str(self), self.name, self.version, self.active)
+
+    @property
+    def model_id(self) -> ModelId:
+        """The id alone."""
+        return ModelId(str(self))
 
 
 @dataclass(frozen=True, slots=True)

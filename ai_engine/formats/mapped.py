@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ai_engine.formats.pickled import PROTOCOL
+from ai_engine.formats.protocol import Code
 
 ALIGNMENT = 64
 _MARK = b"AIEMAP01"
@@ -26,7 +27,7 @@ class Output(Protocol):
     """Something that takes bytes and memory as it is."""
 
     def write(self, data: bytes | memoryview, /) -> object:
-        """Append bytes, which must not change until the file is finished."""
+        """Append bytes."""
 
 
 class MappedFormat:
@@ -34,13 +35,22 @@ class MappedFormat:
 
     name = "mapped"
 
-    def load(self, view: memoryview) -> object:
-        stream, buffers = _parts(view)
-        return pickle.loads(stream, buffers=buffers)
+    def code(self, view: memoryview) -> Code:
+        try:
+            start, stream = _layout(view)
+        except (struct.error, ValueError, KeyError, TypeError):
+            return Code(bytes(view), b"")  # the digest will tell what was done to it
+        return Code(bytes(view[:stream]), bytes(view[start:]))
 
-    def plain(self, view: memoryview) -> bytes:
+    def load(self, code: Code, view: memoryview) -> object:
+        if code.tail[-len(_MARK) :] != _MARK:
+            raise pickle.UnpicklingError("the file does not end as a mapped model does")
+        places = json.loads(code.tail[: -_FOOTER.size])["buffers"]
+        return pickle.loads(code.head, buffers=[view[offset : offset + size] for offset, size in places])
+
+    def plain(self, code: Code, view: memoryview) -> bytes:
         output = io.BytesIO()
-        pickle.Pickler(output, protocol=PROTOCOL).dump(self.load(view))
+        pickle.Pickler(output, protocol=PROTOCOL).dump(self.load(code, view))
         return output.getvalue()
 
 
@@ -58,10 +68,10 @@ def write_buffers(output: Output, stream_size: int, buffers: Sequence[memoryview
     output.write(_FOOTER.pack(position, _MARK))
 
 
-def _parts(view: memoryview) -> tuple[memoryview, list[memoryview]]:
+def _layout(view: memoryview) -> tuple[int, int]:
+    """Return where the index starts and how long the pickle is. Raises where the file is no mapped model."""
     start, mark = _FOOTER.unpack(view[-_FOOTER.size :])
-    if mark != _MARK:
-        raise pickle.UnpicklingError("the file does not end as a mapped model does")
-    index = json.loads(bytes(view[start : -_FOOTER.size]))
-    buffers = [view[offset : offset + size] for offset, size in index["buffers"]]
-    return view[: index["stream"]], buffers
+    stream = json.loads(bytes(view[start : -_FOOTER.size]))["stream"]
+    if mark != _MARK or not 0 <= stream <= start:
+        raise ValueError
+    return start, stream

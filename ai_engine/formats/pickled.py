@@ -9,14 +9,16 @@ from functools import cache
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, Protocol
 
+from ai_engine.formats.protocol import Code
+
 PROTOCOL = 5
 
 
 class Sink(Protocol):
     """Something that takes bytes."""
 
-    def write(self, data: bytes, /) -> object:
-        """Append bytes."""
+    def write(self, data: Any, /) -> object:
+        """Append bytes: of a bytes object, a bytearray, a memoryview or a pickle.PickleBuffer."""
 
 
 class PickleFormat:
@@ -24,11 +26,20 @@ class PickleFormat:
 
     name = "pickle"
 
-    def load(self, view: memoryview) -> object:
-        return pickle.loads(view)
+    def code(self, view: memoryview) -> Code:
+        return Code(own(view), b"")
 
-    def plain(self, view: memoryview) -> bytes:
-        return bytes(view)
+    def load(self, code: Code, view: memoryview) -> object:  # noqa: ARG002  # all of it is code
+        return pickle.loads(code.head)
+
+    def plain(self, code: Code, view: memoryview) -> bytes:  # noqa: ARG002
+        return code.head
+
+
+def own(view: memoryview) -> bytes:
+    """Return bytes that nobody else can change: those of the view itself where it is over such."""
+    base = view.obj
+    return base if isinstance(base, bytes) and len(base) == view.nbytes else bytes(view)
 
 
 class Recorder(pickle.Pickler):
@@ -43,7 +54,9 @@ class Recorder(pickle.Pickler):
     def reducer_override(self, obj: Any) -> Any:
         """Look at what is pickled by its name, and pickle everything as usual."""
         if isinstance(obj, (type, FunctionType, BuiltinFunctionType)):
-            self.modules.add((obj.__module__ or "builtins").partition(".")[0])
+            module = getattr(obj, "__module__", None)
+            if isinstance(module, str):
+                self.modules.add(module.partition(".")[0])
         return NotImplemented
 
     @property

@@ -15,12 +15,14 @@ from typing import Any
 from ai_engine.catalogue.protocol import Transaction
 from ai_engine.domain.errors import ArtifactCorruptedError, StorageError
 from ai_engine.domain.records import Digest, ModelVersion, Place
-from ai_engine.registry import records
 from ai_engine.registry.outage import Outage
+from ai_engine.registry.publication import Publication
 from ai_engine.registry.reading import Reader
 from ai_engine.registry.records import Records
 from ai_engine.registry.stores import Stores
 from ai_engine.registry.sweep import Sweeper
+
+_AT_OPENING = "the next opening sees to it"
 
 
 class Severity(StrEnum):
@@ -79,6 +81,8 @@ class Doctor:
         self._reader = Reader(stores, None)
         self._sweeper = Sweeper(stores)
         self._outage = Outage(stores)
+        self._publication = Publication(stores)
+        self._begun: set[str] = set()  # versions that killed writers may not have published
 
     def examine(self, repair: bool = False, progress: Progress = _silent) -> list[Finding]:
         """Check everything and return what is wrong.
@@ -98,6 +102,7 @@ class Doctor:
                 Finding(Severity.DAMAGE, "catalogue", self._stores.catalogue.location, str(error)),
                 *self._journal(False),
             ]
+        self._begun = set(self._stores.shelf.begun())
         return [
             *self._catalogue(repair),
             *self._journal(repair),
@@ -144,15 +149,16 @@ class Doctor:
         if repair and debris:
             self._sweeper.sweep()
         for path in debris:
-            yield Finding(
-                Severity.DISORDER, "debris", path, "its version is gone and its bytes are not", repair
-            )
-        left = (
-            self._sweeper.sweep_leftovers() if repair else sum(1 for _ in self._stores.artifacts.leftovers())
-        )
+            detail = f"its version is gone and its bytes are not; {_AT_OPENING}"
+            yield Finding(Severity.NOTE, "debris", path, detail, repair)
+        if repair:
+            self._publication.finish_interrupted()
+            left = self._sweeper.sweep_leftovers()
+        else:
+            left = len(self._begun) + sum(1 for _ in self._stores.artifacts.leftovers())
         if left:
-            detail = f"{left} files that killed writers left"
-            yield Finding(Severity.DISORDER, "leftover", self._stores.artifacts.location, detail, repair)
+            detail = f"{left} files that killed writers left; {_AT_OPENING}"
+            yield Finding(Severity.NOTE, "leftover", self._stores.artifacts.location, detail, repair)
 
     def _versions(self, repair: bool, progress: Progress) -> Iterator[Finding]:
         with self._stores.catalogue.read() as snapshot:
@@ -186,29 +192,27 @@ class Doctor:
         yield from self._record(version, recorded, repair)
 
     def _file(self, version: ModelVersion, data: memoryview, repair: bool) -> Iterator[Finding]:
-        small = version.artifact.place is Place.ROW
-        if small:
-            right = self._stores.shelf.read(version.model_path) == bytes(data)
-        else:
-            right = self._stores.shelf.exists(version.model_path)
-        if right or not self._still_there(version):
+        if self._publication.has_file(version, data) or not self._still_there(version):
             return
         if repair:
-            source = None if small else self._stores.artifacts.path(Digest(str(version.artifact.digest)))
-            self._stores.shelf.mend(version.model_path, bytes(data) if small else None, source)
-        yield Finding(Severity.DISORDER, "file", version.model_path, "is missing or altered", repair)
+            self._publication.write_file(version, data)
+        yield self._unpublished(version, "file", version.model_path, "is missing or altered", repair)
 
     def _record(self, version: ModelVersion, recorded: Container[str], repair: bool) -> Iterator[Finding]:
-        path = self._stores.shelf.record_path(version.model_path)
-        if path in recorded or not self._still_there(version):
+        if self._publication.has_record(version, recorded) or not self._still_there(version):
             return
         if repair:
-            with self._stores.catalogue.read() as snapshot:
-                record = records.write(snapshot.whole(version), version.version)
-            self._stores.shelf.write_record(path, record)
-        yield Finding(
-            Severity.DISORDER, "record", path, "is missing: a lost database could not be rebuilt", repair
-        )
+            self._publication.write_record(version)
+        path = self._stores.shelf.record_path(version.model_path)
+        detail = "is missing: a lost database could not be rebuilt"
+        yield self._unpublished(version, "record", path, detail, repair)
+
+    def _unpublished(
+        self, version: ModelVersion, kind: str, subject: str, detail: str, repair: bool
+    ) -> Finding:
+        if version.model_id in self._begun:
+            return Finding(Severity.NOTE, kind, subject, f"{detail}; {_AT_OPENING}", repair)
+        return Finding(Severity.DISORDER, kind, subject, detail, repair)
 
     def _still_there(self, version: ModelVersion) -> bool:
         """Tell whether nobody has dropped the version since the examination began."""

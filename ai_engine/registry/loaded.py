@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import ref
 
+from ai_engine.domain.locks import Hold, Lock
+
 
 @dataclass
 class Instruments:
@@ -42,43 +44,52 @@ class LoadedModels:
 
     def renew_locks(self) -> None:
         """Forget who holds what: in a forked child the threads that did are not here."""
-        self._lock = threading.Lock()
-        self._loading: dict[Hashable, threading.Lock] = {}
+        # A signal handler may ask for a model while this thread is in the middle of loading one.
+        self._lock = threading.RLock()
+        self._loading: dict[Hashable, Lock] = {}
 
     def get(self, key: Hashable, size: int, load: Callable[[], object]) -> object:
         """Return the model of `key`, which takes `size` bytes; `load` makes it where it is not here."""
-        with self._lock:
+        held = self._held.get(key)
+        if held is not None:
+            self.instruments.hits += 1
+            with suppress(KeyError):  # another thread has just let go of it
+                self._held.move_to_end(key)
+            return held[0]
+        loading = self._loading.setdefault(key, threading.RLock())
+        hold = None
+        try:
+            hold = Hold(loading)
             found, model = self._find(key, size)
-            if found:
-                self.instruments.hits += 1
-                return model
-            loading = self._loading.setdefault(key, threading.Lock())
-        with loading:
-            with self._lock:
-                found, model = self._find(key, size)
-            if found:
-                return model
-            try:
+            if not found:
                 model = load()
-                with self._lock:
-                    self.instruments.misses += 1
-                    self._hold(key, model, size)
-            finally:
-                with self._lock:
-                    self._loading.pop(key, None)
-        return model
+                self.instruments.misses += 1
+                self._keep(key, model, size)
+            return model
+        finally:
+            if self._loading.get(key) is loading:
+                self._loading.pop(key, None)
+            if hold is not None:
+                hold.release()
 
     def _find(self, key: Hashable, size: int) -> tuple[bool, object]:
         held = self._held.get(key)
         if held is not None:
-            self._held.move_to_end(key)
+            self.instruments.hits += 1
             return True, held[0]
         seen = self._seen.get(key)
         model = seen() if seen is not None else None
         if model is not None:
-            self._hold(key, model, size)
+            self._keep(key, model, size)
             return True, model
         return False, None
+
+    def _keep(self, key: Hashable, model: object, size: int) -> None:
+        hold = Hold(self._lock)
+        try:
+            self._hold(key, model, size)
+        finally:
+            hold.release()
 
     def _hold(self, key: Hashable, model: object, size: int) -> None:
         with suppress(TypeError):  # not every object can be watched: a dict or a list cannot
@@ -93,10 +104,13 @@ class LoadedModels:
 
     def forget(self, key: Hashable) -> None:
         """Let go of a model."""
-        with self._lock:
+        hold = Hold(self._lock)
+        try:
             held = self._held.pop(key, None)
             if held is not None:
                 self.instruments.bytes -= held[1]
+        finally:
+            hold.release()
 
 
 # The one thing that all managers of a process share: two of them on one directory serve one object.

@@ -25,8 +25,9 @@ from ai_engine.domain.errors import (
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.records import ModelVersion, NewVersion, Place, Run, SavedVersion
 from ai_engine.registry import records, wire
+from ai_engine.registry.publication import Publication
 from ai_engine.registry.records import Records
-from ai_engine.registry.saving import Prepared, publish
+from ai_engine.registry.saving import Prepared
 from ai_engine.registry.stores import Stores
 
 log = logging.getLogger(__name__)
@@ -140,11 +141,12 @@ class Outage:
             assert digest is not None  # it was just computed
             source = self._stores.artifacts.path(digest)
             record = records.write(new, number)
-            staged = held.enter_context(self._stores.shelf.stage(ready.data))
+            staged = held.enter_context(self._stores.shelf.stage(new.model_id, ready.data))
             entry = self._append({"kind": "save", "version": document, "model_path": path, "digest": digest})
             if not self._stores.artifacts.has(digest):  # a sweep that had not seen the entry yet
                 self._renew(renew, entry)
-            publish(staged, path, source, record)
+            version = ModelVersion(new.model_id, new.name, number, 0, new.activate, path, new.artifact)
+            Publication(self._stores).publish(staged, version, source, record)
         return SavedVersion(new.model_id, new.name, number, active=new.activate)
 
     def _renew(self, renew: Callable[[], object], entry: Waiting) -> None:
@@ -153,6 +155,12 @@ class Outage:
         except StorageError:
             self._stores.journal.remove(entry.entry)
             raise
+
+    def take_back(self, model_id: str) -> None:
+        """Forget a save that nobody was told of, if it waits."""
+        for entry in self.waiting():
+            if entry.operation.get("kind") == "save" and entry.operation["version"]["model_id"] == model_id:
+                self._stores.journal.remove(entry.entry)
 
     def record(self, version: ModelVersion, performances: Iterable[ModelPerformance]) -> None:
         """Make measurements durable without the catalogue."""

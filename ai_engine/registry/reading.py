@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ai_engine.artifacts.protocol import Opened
 from ai_engine.domain import clock
 from ai_engine.domain.digests import digest_of, matches
 from ai_engine.domain.errors import ArtifactCorruptedError, CatalogueUnavailableError, StorageError
-from ai_engine.domain.records import Artifact, Digest, Identity, ModelVersion, Place
+from ai_engine.domain.records import Artifact, Digest, ModelVersion, Place, Seal
 from ai_engine.formats import choice
+from ai_engine.formats.protocol import Code
 from ai_engine.registry.loaded import LoadedModels
 from ai_engine.registry.stores import Stores
 
@@ -20,7 +21,23 @@ log = logging.getLogger(__name__)
 
 # A file that changes within the clock's granularity after it was looked at keeps its times. Two seconds is
 # the coarsest granularity of a file system in use (FAT), and what git allows for.
-_SETTLED_NS = 2_000_000_000
+_SETTLE = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Bytes that have the digest of their version.
+
+    Attributes
+    ----------
+    view : memoryview
+        All of them; perhaps a file that somebody else can change.
+    code : Code
+        What loading executes of them, as it was when the digest was checked.
+    """
+
+    view: memoryview
+    code: Code
 
 
 class Reader:
@@ -32,11 +49,14 @@ class Reader:
         Where the bytes are.
     loaded : LoadedModels or None
         Where an object is kept once it is made; None for one who only checks bytes.
+    settle : float
+        Seconds that a file must have been left alone before its times tell whether it was changed.
     """
 
-    def __init__(self, stores: Stores, loaded: LoadedModels | None) -> None:
+    def __init__(self, stores: Stores, loaded: LoadedModels | None, settle: float = _SETTLE) -> None:
         self._stores = stores
         self._loaded = loaded or LoadedModels(0)
+        self._settle_ns = round(settle * 1e9)
 
     def load(self, version: ModelVersion) -> object:
         """Return the object of a version, the same one to all callers of the process.
@@ -50,63 +70,60 @@ class Reader:
         """
         # The id of a version of ours is unique in the world; one of the original's is so beside its path.
         key = (version.model_id, version.model_path)
-        return self._loaded.get(key, version.artifact.size or 0, lambda: self._make(version))
+        return self._loaded.get(
+            key, version.artifact.size or 0, lambda: self.make(version, self.check(version))
+        )
 
-    def _make(self, version: ModelVersion) -> object:
-        view = self.verified(version)
+    def make(self, version: ModelVersion, checked: Checked) -> object:
+        """Make the object of checked bytes, another one each time. Raises ModelLoadError."""
         artifact = version.artifact
         saved_with = {**({"python": artifact.python} if artifact.python else {}), **artifact.packages}
-        return choice.load(version.label, artifact.format, view, saved_with)
+        return choice.load(version.label, artifact.format, checked.code, checked.view, saved_with)
 
     def digest(self, version: ModelVersion) -> Digest | None:
         """Return the digest of a version, read off the bytes where none is recorded."""
         if version.artifact.digest is None:
-            return digest_of(self.verified(version))
+            return digest_of(self.check(version).view)
         return version.artifact.digest
 
     def plain(self, version: ModelVersion) -> bytes:
         """Return a version as a pickle that `pickle.load` alone can read."""
-        view = self.verified(version)
-        return choice.FORMATS[version.artifact.format].plain(view)
+        checked = self.check(version)
+        return choice.FORMATS[version.artifact.format].plain(checked.code, checked.view)
 
-    def verified(self, version: ModelVersion) -> memoryview:
+    def check(self, version: ModelVersion) -> Checked:
         """Return the bytes of a version, checked against its digest."""
-        if version.artifact.place is Place.ROW:
-            return self._from_row(version, mend=True)
         if version.artifact.place is Place.STORE:
-            return self._from_store(version)
-        return self._from_path(version)
+            return self._from_store(version, trust_seal=True)
+        row = version.artifact.place is Place.ROW
+        data = self._from_row(version, mend=True) if row else self._from_path(version)
+        return Checked(memoryview(data), choice.code_of(version.artifact.format, memoryview(data)))
 
     def reread(self, version: ModelVersion) -> memoryview:
         """Return the bytes of a version, each of them read and checked now, whatever is known of them."""
-        if version.artifact.place is Place.ROW:
-            return self._from_row(version, mend=False)
-        if version.artifact.place is Place.PATH:
-            return self._from_path(version)
-        digest = _known(version)
-        opened = self._stores.artifacts.open(digest)
-        if opened is None:
-            raise ArtifactCorruptedError(version.label, "are missing")
-        self._check(version, digest, opened)
-        return opened.view
+        if version.artifact.place is Place.STORE:
+            return self._from_store(version, trust_seal=False).view
+        row = version.artifact.place is Place.ROW
+        return memoryview(self._from_row(version, mend=False) if row else self._from_path(version))
 
     # -- small: the truth is in the catalogue, the file is a copy ------------------------------------------
 
-    def _from_row(self, version: ModelVersion, mend: bool) -> memoryview:
+    def _from_row(self, version: ModelVersion, mend: bool) -> bytes:
         digest = _known(version)
-        data = None
+        data, readable = None, False
         with suppress(CatalogueUnavailableError), self._stores.catalogue.read() as snapshot:
-            data = snapshot.blob(digest)
+            data, readable = snapshot.blob(digest), True
         if data is None or not matches(data, digest):
             data = self._stores.shelf.read(version.model_path)
             if data is None or not matches(data, digest):
                 raise ArtifactCorruptedError(
                     version.label, "are missing or changed, in the row and in the file"
                 )
-            log.error("the row of %s has lost its bytes; those of its file are right", version.label)
+            if readable:
+                log.error("the row of %s has lost its bytes; those of its file are right", version.label)
         elif mend:
             self._mend_file(version, data)
-        return memoryview(data)
+        return data
 
     def _mend_file(self, version: ModelVersion, data: bytes) -> None:
         if self._stores.shelf.read(version.model_path) == data:
@@ -121,45 +138,47 @@ class Reader:
 
     # -- large: the truth is an immutable file ---------------------------------------------------------------
 
-    def _from_store(self, version: ModelVersion) -> memoryview:
+    def _from_store(self, version: ModelVersion, trust_seal: bool) -> Checked:
         digest = _known(version)
-        identity = self._stores.artifacts.identify(digest)
-        if identity is None or not self._sealed(digest, identity):
-            return self.reread(version)
         opened = self._stores.artifacts.open(digest)
-        if opened is None or opened.identity != identity:
-            return self.reread(version)
-        return opened.view
+        if opened is None:
+            raise ArtifactCorruptedError(version.label, "are missing")
+        # Copied before it is checked: the mapping shows what anybody writes into the file after that.
+        code = choice.code_of(version.artifact.format, opened.view)
+        seal = None if opened.identity is None else Seal(opened.identity, digest_of(*code))
+        if not (trust_seal and seal is not None and self._seal(digest) == seal):
+            _compare(version, digest, opened, code)
+            if seal is not None:
+                self._set_seal(digest, seal)
+        return Checked(opened.view, code)
 
-    def _sealed(self, digest: Digest, identity: Identity | None) -> bool:
-        """Tell whether the file is, unchanged, the one whose digest was checked before."""
-        if identity is None:
-            return False
+    def _seal(self, digest: Digest) -> Seal | None:
+        """Return what is known of the file whose digest was checked before."""
         with suppress(StorageError), self._stores.catalogue.read() as snapshot:
-            return snapshot.seal(digest) == identity
-        return False
+            return snapshot.seal(digest)
+        return None
 
-    def _check(self, version: ModelVersion, digest: Digest, opened: Opened) -> None:
-        if not matches(opened.view, digest):
-            raise ArtifactCorruptedError(version.label, "do not match their digest")
-        if opened.identity is not None and time.time_ns() - opened.identity.ctime_ns > _SETTLED_NS:
+    def _set_seal(self, digest: Digest, seal: Seal) -> None:
+        """Write down that a file has its digest, unless it may change yet without its times telling."""
+        if time.time_ns() - seal.identity.ctime_ns >= self._settle_ns:
             with suppress(StorageError), self._stores.catalogue.write() as work:
-                work.set_seal(digest, opened.identity, clock.now())
+                work.set_seal(digest, seal, clock.now())
 
     # -- of the original software: a file wherever it put it ------------------------------------------------
 
-    def _from_path(self, version: ModelVersion) -> memoryview:
+    def _from_path(self, version: ModelVersion) -> bytes:
         try:
-            with open(version.model_path, "rb") as file:
-                data = file.read()
+            data = self._stores.shelf.read_elsewhere(version.model_path)
         except (OSError, ValueError) as error:
             raise ArtifactCorruptedError(version.label, f"cannot be read ({error})") from error
+        if data is None:
+            raise ArtifactCorruptedError(version.label, f"are missing: {version.model_path} is no file")
         digest = version.artifact.digest
         if digest is None:
             self._record(version, Artifact(Place.PATH, digest_of(data), "pickle", len(data)))
         elif not matches(data, digest):
             raise ArtifactCorruptedError(version.label, f"in {version.model_path} do not match their digest")
-        return memoryview(data)
+        return data
 
     def _record(self, version: ModelVersion, artifact: Artifact) -> None:
         log.warning(
@@ -181,3 +200,10 @@ def _known(version: ModelVersion) -> Digest:
     if version.artifact.digest is None:
         raise ArtifactCorruptedError(version.label, "have no recorded digest")
     return version.artifact.digest
+
+
+def _compare(version: ModelVersion, digest: Digest, opened: Opened, code: Code) -> None:
+    """Raise ArtifactCorruptedError unless the copied code and the rest of the bytes have their digest."""
+    head, tail = code
+    if digest_of(head, opened.view[len(head) : opened.view.nbytes - len(tail)], tail) != digest:
+        raise ArtifactCorruptedError(version.label, "do not match their digest")

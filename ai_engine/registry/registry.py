@@ -17,6 +17,7 @@ from typing import Any
 from ai_engine.catalogue.protocol import Transaction
 from ai_engine.domain import clock, versions
 from ai_engine.domain.errors import (
+    AIEngineError,
     CatalogueUnavailableError,
     InvalidInputError,
     ModelNotFoundError,
@@ -27,6 +28,7 @@ from ai_engine.domain.errors import (
     VersionExistsError,
     VersionNotFoundError,
 )
+from ai_engine.domain.locks import let_go
 from ai_engine.domain.names import check_name, check_version
 from ai_engine.domain.performance import ModelPerformance, checked
 from ai_engine.domain.plain import plain
@@ -44,9 +46,10 @@ from ai_engine.domain.retention import Policy
 from ai_engine.domain.search import Field
 from ai_engine.registry import records
 from ai_engine.registry.loaded import LoadedModels
+from ai_engine.registry.publication import Publication
 from ai_engine.registry.reads import Reads
 from ai_engine.registry.retention import Retention
-from ai_engine.registry.saving import Prepared, prepared, publish
+from ai_engine.registry.saving import Prepared, prepared
 from ai_engine.registry.stores import Stores
 from ai_engine.registry.sweep import Sweeper
 
@@ -71,16 +74,19 @@ class Registry(Reads):
         self._actor = actor
         self._sweeper = Sweeper(stores)
         self._retention = Retention(stores, self._sweeper)
+        self._publication = Publication(stores)
 
     def open(self) -> None:
-        """Open the catalogue, take in what waited for it, and remove what killed writers left.
+        """Open the catalogue, take in what waited for it, and finish what killed writers had begun.
 
         A database that cannot be used is logged, and health says so; it takes nobody down.
         """
         try:
             self._catalogue.catalogue_id  # noqa: B018  # the property opens
             self._outage.replay()
+            self._publication.finish_interrupted()
             self._sweeper.sweep_leftovers()
+            self._sweeper.sweep_where_needed()
             self._stores.shelf.keep_reserve()
         except StorageError as error:
             self._outage.note(error)
@@ -121,8 +127,7 @@ class Registry(Reads):
         new = _new_version(name, version, model_type, algorithms, metadata, activate, performance, run)
         if version is not None and self._memory.find(name, version) is not None:
             raise VersionExistsError(name, version)
-        with self._prepared(name, model) as ready:
-            return self._commit(replace(new, artifact=ready.artifact), ready, actor)
+        return self._save(new, model, actor)
 
     def register(self, name: str, model: object, version: str) -> None:
         """Save an object under a given version, or keep it in memory where it cannot be stored.
@@ -134,19 +139,47 @@ class Registry(Reads):
         """
         new = _new_version(name, version, None, None, None, True, None, None)
         try:
-            with self._prepared(name, model) as ready:
-                known = self._known(name, version)
-                if known is None:
-                    self._commit(replace(new, artifact=ready.artifact), ready, None)
-                elif self._reader.digest(known) == ready.artifact.digest:
-                    self._activate_again(known)
-                else:
-                    raise VersionExistsError(name, version)
+            self._save(new, model, None, known_counts=True)
         except OutcomeUnknownError:
             raise
         except (SerializationError, StorageError) as error:
             self._memory.hold(name, version, model)
             log.warning("%s@%s is kept in memory only and ends with this process: %s", name, version, error)
+
+    def _save(
+        self, new: NewVersion, model: object, actor: str | None, known_counts: bool = False
+    ) -> SavedVersion:
+        """Save an object; with `known_counts` a version of equal bytes that there is counts as saved."""
+        what = f"the model {new.name!r}"
+        try:
+            with prepared(what, model, self._stores.artifacts, self._sweeper.discard) as ready:
+                known = self._known(new) if known_counts else None
+                if known is None:
+                    return self._commit(replace(new, artifact=ready.artifact), ready, actor)
+                if self._reader.digest(known) != ready.artifact.digest:
+                    raise VersionExistsError(known.name, known.version)
+                self._activate_again(known)
+                return SavedVersion(known.model_id, known.name, known.version, active=True)
+        except AIEngineError:
+            raise  # from before the commit
+        except BaseException as error:
+            let_go(error.__traceback__)
+            self._take_back(new)
+            raise
+
+    def _take_back(self, new: NewVersion) -> None:
+        """Forget a version whose save was interrupted, perhaps after the commit: nobody was told of it."""
+        try:
+            self._outage.take_back(new.model_id)
+            with self._catalogue.read() as snapshot:
+                saved = snapshot.find_id(new.model_id)
+            if saved is not None:
+                with self._catalogue.write() as work:
+                    files = self._retention.files(saved)
+                    work.withdraw(saved, files, actor=self._actor, at=clock.now())
+                self._sweeper.sweep()
+        except StorageError as error:
+            raise OutcomeUnknownError(new.model_id, error) from error
 
     def _activate_again(self, known: ModelVersion) -> None:
         """Make a version active that is stored already, if it is not and the catalogue takes it."""
@@ -158,23 +191,9 @@ class Registry(Reads):
             self._outage.note(error)
             log.warning("%s is stored and cannot be made active now: %s", known.label, error)
 
-    @contextmanager
-    def _prepared(self, name: str, model: object) -> Iterator[Prepared]:
-        """Turn an object into bytes, and let go of them again if the save is refused."""
-        ready: Prepared | None = None
+    def _known(self, new: NewVersion) -> ModelVersion | None:
         try:
-            with prepared(f"the model {name!r}", model, self._stores.artifacts) as ready:
-                yield ready
-        except OutcomeUnknownError:
-            raise
-        except BaseException:
-            if ready is not None and ready.data is None:
-                self._sweeper.discard(_digest(ready.artifact))
-            raise
-
-    def _known(self, name: str, version: str) -> ModelVersion | None:
-        try:
-            return self._lookup.find(name, version)
+            return self._lookup.find(new.name, new.version)
         except CatalogueUnavailableError:
             return None  # the save will wait for it, and a number that is taken is found then
 
@@ -192,7 +211,7 @@ class Registry(Reads):
 
     def _commit_row(self, new: NewVersion, ready: Prepared, actor: str) -> SavedVersion:
         artifacts, shelf = self._stores.artifacts, self._stores.shelf
-        with shelf.stage(ready.data) as staged:
+        with shelf.stage(new.model_id, ready.data) as staged:
             with self._catalogue.write() as work:
                 digest = _digest(new.artifact)
                 if ready.data is None:
@@ -204,7 +223,8 @@ class Registry(Reads):
                     source = twin.model_path if twin else None
                 new = self._numbered(new, work.highest)
                 version = work.add(new, ready.data, lambda number: self._path(work, new.name, number), actor)
-            publish(staged, version.model_path, source, records.write(new, version.version))
+            record = records.write(new, version.version)
+            self._publication.publish(staged, version, source, record)
         return SavedVersion(new.model_id, new.name, version.version, active=new.activate)
 
     def _numbered(self, new: NewVersion, highest: Callable[[str], str | None]) -> NewVersion:
@@ -285,7 +305,7 @@ class Registry(Reads):
             if found.is_active:
                 raise VersionActiveError(name, version)
             self._retention.drop(work, [found])
-        return self._sweeper.sweep()
+        return self._sweeper.sweep_if_possible()
 
     def pin(self, name: str, version: str, pinned: bool = True) -> None:
         """Keep a version from every clean-up, or let it go."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ai_engine.catalogue.protocol import Transaction
 from ai_engine.domain import clock
-from ai_engine.domain.errors import StorageFullError
+from ai_engine.domain.errors import StorageError, StorageFullError
 from ai_engine.domain.records import ModelVersion, Place
 from ai_engine.domain.retention import Policy, to_drop
 from ai_engine.registry.stores import Stores
 from ai_engine.registry.sweep import Sweeper
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +64,12 @@ class Retention:
             dropped = self._drop_all(policy)
         if not dropped:
             return Plan([], 0)
-        freed = self._sweeper.sweep()
-        self._stores.shelf.tidy()
-        self._stores.catalogue.reclaim()
+        freed = self._sweeper.sweep_if_possible()
+        try:
+            self._stores.shelf.tidy()
+            self._stores.catalogue.reclaim()
+        except StorageError as error:  # the versions are gone; their space in the database waits
+            log.warning("the database will be made smaller by the next clean-up: %s", error)
         freed += max(0, before - self._stores.catalogue.allocated())
         self._stores.shelf.keep_reserve()
         return Plan(dropped, freed)
@@ -77,16 +83,17 @@ class Retention:
     def drop(self, work: Transaction, versions: Iterable[ModelVersion]) -> None:
         """Forget versions; their files wait for the next sweep."""
         for version in versions:
-            work.drop(version, self._files(version))
+            work.drop(version, self.files(version))
 
-    def _files(self, version: ModelVersion) -> list[str]:
+    def files(self, version: ModelVersion) -> list[str]:
+        """Return the files of a version that go with it."""
         if version.artifact.place is Place.PATH:
             return []  # the original software made it, and it is not ours to remove
         return [version.model_path, self._stores.shelf.record_path(version.model_path)]
 
     def _footprint(self, dropped: list[ModelVersion]) -> int:
         gone = {version.seq for version in dropped}
-        paths = [path for version in dropped for path in self._files(version)]
+        paths = [path for version in dropped for path in self.files(version)]
         unseen = 0
         with self._stores.catalogue.read() as snapshot:
             stored = [v.artifact for v in dropped if v.artifact.place is Place.STORE]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from ai_engine.artifacts.protocol import ArtifactStore, ArtifactWriter, Staged
+from ai_engine.artifacts.protocol import ArtifactStore, ArtifactWriter
 from ai_engine.domain.digests import digest_of
-from ai_engine.domain.records import Artifact, Place
+from ai_engine.domain.errors import OutcomeUnknownError
+from ai_engine.domain.records import Artifact, Digest, Place
 from ai_engine.formats import choice
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +29,15 @@ class Prepared:
 
 
 @contextmanager
-def prepared(what: str, model: object, store: ArtifactStore) -> Iterator[Prepared]:
+def prepared(
+    what: str, model: object, store: ArtifactStore, discard: Callable[[Digest], None]
+) -> Iterator[Prepared]:
     """Turn an object into bytes. Nobody sweeps them before the context is left.
+
+    Parameters
+    ----------
+    discard : callable
+        Is told which bytes nobody needs any more when the context is left by an error.
 
     Raises
     ------
@@ -41,25 +46,25 @@ def prepared(what: str, model: object, store: ArtifactStore) -> Iterator[Prepare
     StorageError
         If the store refuses.
     """
-    with ExitStack() as stack:
-        writers: list[ArtifactWriter] = []
-
-        def spill() -> ArtifactWriter:
-            writers.append(stack.enter_context(store.create()))
-            return writers[0]
-
-        dumped = choice.dump(what, model, spill)
-        if dumped.data is not None:
-            place, digest, size = Place.ROW, digest_of(dumped.data), len(dumped.data)
-        else:
-            place, (digest, size) = Place.STORE, writers[0].finish()
-        artifact = Artifact(place, digest, dumped.format, size, dumped.python, dumped.packages)
-        yield Prepared(artifact, dumped.data, lambda: [writer.finish() for writer in writers])
-
-
-def publish(staged: Staged, path: str, source: str | None, record: bytes) -> None:
-    """Put the file of a version in its place; the version is saved whether or not that works."""
+    writers: list[ArtifactWriter] = []
     try:
-        staged.publish(path, source, record)
-    except OSError as error:
-        log.error("%s cannot be written and will be when it is next loaded: %s", path, error)
+        with ExitStack() as stack:
+
+            def spill() -> ArtifactWriter:
+                writers.append(stack.enter_context(store.create()))
+                return writers[0]
+
+            dumped = choice.dump(what, model, spill)
+            if dumped.data is not None:
+                place, digest, size = Place.ROW, digest_of(dumped.data), len(dumped.data)
+            else:
+                place, (digest, size) = Place.STORE, writers[0].finish()
+            artifact = Artifact(place, digest, dumped.format, size, dumped.python, dumped.packages)
+            yield Prepared(artifact, dumped.data, lambda: [writer.finish() for writer in writers])
+    except OutcomeUnknownError:
+        raise  # the version may be there, and needs them
+    except BaseException:
+        for writer in writers:
+            if writer.digest is not None:
+                discard(writer.digest)
+        raise

@@ -7,12 +7,15 @@ sees what the first has done.
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 
 from ai_engine.catalogue.protocol import Debris, Transaction
 from ai_engine.domain.errors import StorageError
 from ai_engine.domain.records import Digest
 from ai_engine.registry.stores import Stores
+
+log = logging.getLogger(__name__)
 
 # Files removed in one transaction; bounds how long other writers wait.
 _BATCH = 200
@@ -44,6 +47,21 @@ class Sweeper:
                 work.forget_debris(item.path for item in debris)
             if len(debris) < _BATCH:
                 return freed
+
+    def sweep_if_possible(self) -> int:
+        """Sweep, and leave to the next sweep what cannot be removed now: the versions are dropped already."""
+        try:
+            return self.sweep()
+        except StorageError as error:
+            log.warning("files of versions that were dropped will be removed later: %s", error)
+            return 0
+
+    def sweep_where_needed(self) -> None:
+        """Sweep if anything is left of a clean-up that was killed."""
+        with self._stores.catalogue.read() as snapshot:
+            needed = bool(snapshot.debris(1))
+        if needed:
+            self.sweep()
 
     def _remove(self, work: Transaction, item: Debris, awaited: set[str]) -> int:
         if item.digest is None:

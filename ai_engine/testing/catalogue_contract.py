@@ -13,7 +13,17 @@ from ai_engine.catalogue.protocol import Catalogue
 from ai_engine.domain.digests import digest_of
 from ai_engine.domain.errors import ModelNotFoundError, NoPreviousVersionError, VersionExistsError
 from ai_engine.domain.performance import ModelPerformance
-from ai_engine.domain.records import Artifact, Digest, Identity, ModelId, ModelVersion, NewVersion, Place, Run
+from ai_engine.domain.records import (
+    Artifact,
+    Digest,
+    Identity,
+    ModelId,
+    ModelVersion,
+    NewVersion,
+    Place,
+    Run,
+    Seal,
+)
 from ai_engine.domain.search import EVERYTHING
 
 OpenCatalogue = Callable[[], Catalogue]
@@ -159,13 +169,13 @@ class CatalogueContract:
 
     def test_a_seal_and_a_replay_are_remembered(self, open_catalogue: OpenCatalogue) -> None:
         """Across openings."""
-        identity = Identity(1, 2**53, 3, 4, 5)
+        seal = Seal(Identity(1, 2**53, 3, 4, 5), digest_of(b"code"))
         with open_catalogue().write() as work:
-            work.set_seal(digest_of(b"x"), identity, MOMENT)
-            work.set_seal(digest_of(b"x"), identity, MOMENT)
+            work.set_seal(digest_of(b"x"), seal, MOMENT)
+            work.set_seal(digest_of(b"x"), seal, MOMENT)
             work.mark_replayed("operation", MOMENT)
         with open_catalogue().read() as snapshot:
-            assert snapshot.seal(digest_of(b"x")) == identity
+            assert snapshot.seal(digest_of(b"x")) == seal
             assert snapshot.replayed("operation")
             assert not snapshot.replayed("another")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ai_engine.domain.clock import to_iso
 from ai_engine.domain.errors import AIEngineError
 from ai_engine.domain.performance import ModelPerformance
-from ai_engine.domain.records import Run
+from ai_engine.domain.records import Run, SavedVersion
 from ai_engine.training.extras import require_training_packages
 from ai_engine.training.progress import Part, Progress
 from ai_engine.training.request import TrainingRequest
@@ -100,30 +100,6 @@ def fit(request: TrainingRequest, progress: Progress) -> Trained:
     )
 
 
-class SavedVersion(Protocol):
-    """What a registry tells of a version that it has saved."""
-
-    @property
-    def model_id(self) -> str:
-        """Return the version's id."""
-        ...
-
-    @property
-    def version(self) -> str:
-        """Return the version's number."""
-        ...
-
-    @property
-    def active(self) -> bool:
-        """Return whether it is the active one."""
-        ...
-
-    @property
-    def persisted(self) -> bool:
-        """Return whether it will be there after a restart."""
-        ...
-
-
 class Registry(Protocol):
     """What the engine needs of a registry."""
 
@@ -192,7 +168,7 @@ class TrainingEngine:
             "performance_metrics": trained.performance_metrics,
             "training_time": trained.performance_metrics["training_time"],
             "timestamp": to_iso(trained.run.completed),
-            "persisted": saved.persisted,
+            "persisted": True,  # `save` raises otherwise
             "active": saved.active,
             "algorithms": list(trained.algorithms),
             "cleaning": trained.metadata["cleaning"],

@@ -69,8 +69,8 @@ PROGRAMS = {
             manager.rollback("a")
     """,
     "outage": """
-        import ai_engine.catalogue.sqlite as catalogue, sqlite3
-        catalogue.PATIENCE = 0.05
+        import sqlite3
+        os.environ["AI_ENGINE_LOCK_TIMEOUT"] = "0.05"
         other = sqlite3.connect(directory + "/model_registry.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         with ModelManager(directory) as manager:

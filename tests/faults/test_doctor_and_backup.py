@@ -194,7 +194,7 @@ def test_a_page_that_is_damaged_later_is_noticed(filled: Path) -> None:
 def test_a_locked_database_is_not_taken_for_a_damaged_one(
     filled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ai_engine.catalogue.sqlite.PATIENCE", 0.2)
+    monkeypatch.setenv("AI_ENGINE_LOCK_TIMEOUT", "0.2")
     other = sqlite3.connect(filled / "model_registry.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with ModelManager(filled) as manager:

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from ai_engine import CatalogueUnavailableError, StorageError, VersionExistsError
-from ai_engine.catalogue import sqlite as sqlite_catalogue
 from ai_engine.models import ModelManager, ModelPerformance
 from ai_engine.registry.loaded import LoadedModels
 from tests.models.estimators import large
@@ -22,7 +21,7 @@ Break = Callable[[Path], Callable[[], None]]
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_catalogue, "PATIENCE", 0.2)
+    monkeypatch.setenv("AI_ENGINE_LOCK_TIMEOUT", "0.2")
 
 
 def locked(database: Path) -> Callable[[], None]:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from ai_engine.catalogue import sqlite
 from ai_engine.domain.errors import InvalidInputError, ModelLoadError, VersionExistsError
 from ai_engine.models import ModelManager, ModelPerformance
 from ai_engine.recovery import recover
@@ -27,7 +26,7 @@ MEASURED = ModelPerformance(0.5, None, None, None, None, 0.75, None, datetime(20
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "PATIENCE", 0.2)
+    monkeypatch.setenv("AI_ENGINE_LOCK_TIMEOUT", "0.2")
 
 
 @contextmanager

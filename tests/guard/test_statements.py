@@ -8,34 +8,38 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 
 import pytest
 
-from ai_engine.catalogue.sqlite import SqliteCatalogue
-from ai_engine.catalogue.sqlite_file import DatabaseFile
+from ai_engine.catalogue.sqlite_file import DatabaseFile, Guard
 from ai_engine.domain.filters import parse_field
 from ai_engine.domain.search import Position
 from ai_engine.models import ModelManager, ModelPerformance
 
 MEASURED = ModelPerformance(0.1, 0.2, 0.3, 1.0, 0.1, 0.9, 0.8, datetime.now(), 10, 2)
 Caught = list[str]
+CONNECTIONS: list[sqlite3.Connection] = []
 
 
 @pytest.fixture(scope="module")
 def statements() -> Iterator[Caught]:
     """Every statement that any connection has run, oldest first."""
     caught: Caught = []
-    connect = DatabaseFile.connect
+    make = DatabaseFile.__init__
 
-    def traced(file: DatabaseFile, patience: float, create: bool = False) -> sqlite3.Connection:
-        connection = connect(file, patience, create)
-        connection.set_trace_callback(caught.append)
-        return connection
+    def watched(file: DatabaseFile, location: str, guard: Guard, _: object = None) -> None:
+        def trace(connection: sqlite3.Connection) -> None:
+            connection.set_trace_callback(caught.append)
+            CONNECTIONS.append(connection)
+
+        make(file, location, guard, trace)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(DatabaseFile, "connect", traced)
+        patched.setattr(DatabaseFile, "__init__", watched)
         yield caught
+    CONNECTIONS.clear()
 
 
 @pytest.fixture(scope="module")
@@ -219,13 +223,16 @@ def _machine_steps(manager: ModelManager, call: Callable[[ModelManager], object]
         count += 1
         return 0
 
-    catalogue = manager.registry._stores.catalogue
-    assert isinstance(catalogue, SqliteCatalogue)
     call(manager)
-    for connection in catalogue._idle:
-        connection.set_progress_handler(counted, 10)
+    _watch(counted)
     call(manager)
-    for connection in catalogue._idle:
-        connection.set_progress_handler(None, 10)
+    _watch(None)
     assert count
     return count
+
+
+def _watch(handler: Callable[[], int] | None) -> None:
+    """Have every connection that is open call this for each tenth instruction."""
+    for connection in CONNECTIONS:
+        with suppress(sqlite3.ProgrammingError):  # closed meanwhile
+            connection.set_progress_handler(handler, 10)

@@ -9,20 +9,29 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from ai_engine.artifacts.directory import ModelDirectory
+from ai_engine.catalogue.sqlite import SqliteCatalogue
 from tests.processes.test_many_processes import finish, start
 
 WRITER = """
 import sys
-import ai_engine.catalogue.sqlite as catalogue
-catalogue._CHECKPOINT_EVERY = 3
-from ai_engine.models import ModelManager
+from dataclasses import replace
+from ai_engine.catalogue.sqlite import SqliteCatalogue
+from ai_engine.registry.loaded import PROCESS
+from ai_engine.registry.registry import Registry
+from ai_engine.settings import Settings
+from ai_engine.wiring import build_stores, database_path, model_directory
 directory, process, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+settings = Settings(model_dir=directory)
 sys.stdin.readline()
 for opening in range(4):  # closing as the last one checkpoints too
-    with ModelManager(directory) as manager:
-        for number in range(count // 4):
-            manager.save_model(f"model-{process}", (opening, number))
-            print("saved", flush=True)
+    catalogue = SqliteCatalogue(database_path(settings), model_directory(settings), checkpoint_every=3)
+    registry = Registry(replace(build_stores(settings), catalogue=catalogue), PROCESS, "test")
+    registry.open()
+    for number in range(count // 4):
+        registry.save(f"model-{process}", (opening, number))
+        print("saved", flush=True)
+    registry.close()
 """
 
 
@@ -39,15 +48,12 @@ def test_no_commit_is_lost_while_the_log_starts_anew(tmp_path: Path) -> None:
 
 
 def test_automatic_checkpoints_are_off_on_every_connection(tmp_path: Path) -> None:
-    from ai_engine.artifacts.directory import ModelDirectory
-    from ai_engine.catalogue.sqlite import SqliteCatalogue
-
-    catalogue = SqliteCatalogue(str(tmp_path / "catalogue.db"), ModelDirectory(str(tmp_path)))
+    connections: list[sqlite3.Connection] = []
+    catalogue = SqliteCatalogue(
+        str(tmp_path / "catalogue.db"), ModelDirectory(str(tmp_path)), on_connect=connections.append
+    )
     with catalogue.write(), catalogue.read():
-        connections = [catalogue._watch, catalogue._writer, *catalogue._idle]
-        assert len(connections) >= 2
-        for connection in connections:
-            assert connection is not None
+        for connection in connections[-3:]:  # what asks, what writes and what reads
             assert connection.execute("PRAGMA wal_autocheckpoint").fetchone() == (0,)
             assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
     catalogue.close()

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from ai_engine.domain.errors import InvalidInputError, ModelLoadError
 from ai_engine.domain.performance import ModelPerformance
-from ai_engine.domain.records import Run
+from ai_engine.domain.records import Run, SavedVersion
 from ai_engine.training.engine import TrainingEngine, fit
 from ai_engine.training.hyperparameters import SETTINGS
 from ai_engine.training.prediction import predict
@@ -25,14 +24,6 @@ ALWAYS = {
     *("mae", "mse", "r2", "accuracy_score", "confidence_score", "training_time", "prediction_time"),
     *("training_samples", "validation_samples", "feature_count", "baseline_mae", "skill", "by_target"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Saved:
-    model_id: str
-    version: str
-    active: bool
-    persisted: bool
 
 
 class Shelf:
@@ -58,12 +49,12 @@ class Shelf:
         activate: bool,
         performance: ModelPerformance,
         run: Run,
-    ) -> Saved:
+    ) -> SavedVersion:
         self.saves.append({"name": name, "metadata": metadata, "performance": performance, "run": run})
         if activate:
             self.active = model
         version = f"1.0.{len(self.saves) - 1}"
-        return Saved(f"{name}_{version}", version, activate, True)
+        return SavedVersion(f"{name}_{version}", name, version, activate)
 
 
 def request(rows: list[Row], **given: Any) -> TrainingRequest:

@@ -1,0 +1,200 @@
+"""The connections to one SQLite file: who uses which, and what becomes of them when a process forks.
+
+A connection is in a slot, and whoever uses it holds the slot's lock. So to have all locks is to know that
+nobody uses any, which is what closing and forking ask for. An interrupt may come at any line, so nothing is
+given back by a line of code alone: a slot that nobody refers to closes its connection.
+
+Before a fork every connection is closed, and reopened on both sides when next needed. A child that opens the
+file while it inherits SQLite's idea of which locks are held holds none in truth.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
+from weakref import WeakSet
+
+from ai_engine.domain.locks import Hold
+
+if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
+
+_MAX_IDLE = 8
+
+
+class Closable(Protocol):
+    """What is held for as long as a database is open."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+class Slot:
+    """A place for a connection.
+
+    Attributes
+    ----------
+    lock : Lock
+        Whoever holds it may use the connection.
+    connection : Connection or None
+        None before the first use, and while a transaction has taken it out.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.connection: sqlite3.Connection | None = None
+        self._thread = 0
+
+    def hold(self) -> Hold:
+        """Take the lock for this thread."""
+        hold = Hold(self.lock)
+        self._thread = threading.get_ident()
+        return hold
+
+    @property
+    def is_held_here(self) -> bool:
+        """Whether it is this thread that holds the lock."""
+        return self._thread == threading.get_ident() and self.lock.locked()
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Opening:
+    """One opening of the file.
+
+    Attributes
+    ----------
+    stamp : int
+        The part of the catalogue's stamp that tells this opening from those before.
+    catalogue_id : str
+        What the database says of itself.
+    writer, watch : Slot
+        That of the process's one writer, and that of the connection that tells whether others have written.
+    files : tuple or None
+        What tells the database and its log from others of the same names.
+    frozen : tuple or None
+        Of a file that is read without its log: how it looked. Whatever differs from that is not seen.
+    readable, copy : str, TemporaryDirectory or None
+        Of such a file: how SQLite is told to read it, and the copy that it reads, if it does.
+    refusal : str or None
+        Why nothing can be written; None where it can.
+    is_ended : bool
+        Whether its connections are closed for good.
+    """
+
+    def __init__(self, stamp: int, catalogue_id: str, watch: sqlite3.Connection, hold: Closable) -> None:
+        self.stamp, self.catalogue_id, self._hold = stamp, catalogue_id, hold
+        self.watch, self.writer = Slot(), Slot()
+        self.watch.connection = watch
+        self.files: tuple[tuple[int, int], ...] | None = None
+        self.frozen: tuple[object, ...] | None = None
+        self.readable: str | None = None
+        self.copy: TemporaryDirectory[str] | None = None
+        self.refusal: str | None = None
+        self.is_ended = False
+        self._making = threading.Lock()
+        self._idle: list[Slot] = []
+        self._slots: WeakSet[Slot] = WeakSet((self.watch, self.writer))
+
+    def take(self) -> Slot:
+        """Return a slot for a reader, which nobody else is given until it is given back."""
+        with suppress(IndexError):
+            return self._idle.pop()
+        slot = Slot()
+        with self._making:
+            self._slots.add(slot)
+        return slot
+
+    def give_back(self, slot: Slot) -> None:
+        """Let others have a slot whose connection is in order."""
+        if len(self._idle) < _MAX_IDLE:
+            self._idle.append(slot)
+
+    def acquire_all(self, timeout: float) -> tuple[list[threading.Lock], bool]:
+        """Wait until nobody uses a connection; return the locks that are held now, and whether it is so."""
+        give_up = time.monotonic() + timeout
+        self._making.acquire()  # nobody gets a new slot
+        held, complete = [self._making], True
+        for slot in (self.writer, *(self._slots - {self.writer})):
+            waits = max(0.0, give_up - time.monotonic())
+            if not slot.is_held_here and slot.lock.acquire(timeout=waits):
+                held.append(slot.lock)
+            else:
+                complete = False
+        return held, complete
+
+    def release(self) -> None:
+        """Note no longer that the file is open, for whoever finds it damaged and moves it away."""
+        self._hold.close()
+
+    def end(self) -> None:
+        """Close every connection. The caller has all locks."""
+        self.is_ended = True
+        self._idle.clear()
+        for slot in tuple(self._slots):
+            slot.close()
+        self.release()
+
+
+class Forkable(Protocol):
+    """What has connections."""
+
+    def before_fork(self) -> None:
+        """Close every connection, and let nobody open one until the fork is done."""
+
+    def after_fork(self, in_child: bool) -> None:
+        """Let everybody go on; in the child, whose other threads are gone, with fresh locks."""
+
+
+_FORKABLE: WeakSet[Forkable] = WeakSet()
+_ONE_AT_A_TIME = threading.Lock()  # two threads that fork would wait for each other's connections
+_PREPARED: list[Forkable] = []
+
+
+def close_before_forks(forkable: Forkable) -> None:
+    """Tell somebody of every fork from now on, for as long as anything refers to it."""
+    _FORKABLE.add(forkable)
+
+
+def release(locks: Iterable[threading.Lock]) -> None:
+    """Release locks."""
+    for lock in locks:
+        lock.release()
+
+
+def _before_fork() -> None:
+    _ONE_AT_A_TIME.acquire()
+    _PREPARED.extend(_FORKABLE)
+    for forkable in _PREPARED:
+        forkable.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    while _PREPARED:
+        _PREPARED.pop().after_fork(in_child=False)
+    _ONE_AT_A_TIME.release()
+
+
+def _after_fork_in_child() -> None:
+    global _ONE_AT_A_TIME
+    _ONE_AT_A_TIME = threading.Lock()
+    while _PREPARED:
+        _PREPARED.pop().after_fork(in_child=True)
+
+
+os.register_at_fork(
+    before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+)
