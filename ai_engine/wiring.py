@@ -16,7 +16,12 @@ from ai_engine.artifacts.local import LocalStore
 from ai_engine.artifacts.sandbox import Sandbox
 from ai_engine.artifacts.shelf import LocalShelf
 from ai_engine.catalogue.sqlite import SqliteCatalogue
-from ai_engine.domain.errors import InvalidInputError, NotYetSupportedError, UnsafeDirectoryError
+from ai_engine.domain.errors import (
+    InvalidInputError,
+    NotYetSupportedError,
+    RegistryNotFoundError,
+    UnsafeDirectoryError,
+)
 from ai_engine.domain.retention import Policy
 from ai_engine.registry.loaded import PROCESS
 from ai_engine.registry.registry import Registry
@@ -29,11 +34,18 @@ log = logging.getLogger(__name__)
 _SQLITE = "sqlite:///"
 
 
-def build_registry(settings: Settings) -> Registry:
+def build_registry(settings: Settings, to_read: bool = False) -> Registry:
     """Return the registry that the settings describe, opened.
+
+    Parameters
+    ----------
+    to_read : bool
+        For a caller that changes nothing: a registry that does not exist is not made.
 
     Raises
     ------
+    RegistryNotFoundError
+        If it is to be read and there is none.
     UnsafeDirectoryError
         If the default directory is one that another user owns or can write.
     CatalogueMismatchError
@@ -41,21 +53,30 @@ def build_registry(settings: Settings) -> Registry:
     NewerCatalogueError
         If the database was written by a newer version of this software.
     """
-    registry = Registry(build_stores(settings), PROCESS, _actor())
+    registry = Registry(build_stores(settings, to_read), PROCESS, _actor())
     registry.open()
     return registry
 
 
-def build_stores(settings: Settings) -> Stores:
-    """Return the stores that the settings describe; the directory is made, nothing else is opened."""
+def build_stores(settings: Settings, to_read: bool = False) -> Stores:
+    """Return the stores that the settings describe; nothing is opened yet.
+
+    Parameters
+    ----------
+    to_read : bool
+        Raise RegistryNotFoundError where there is no directory, instead of making it.
+    """
     if settings.cluster_url:
         raise NotYetSupportedError(
             "training on a cluster (AI_ENGINE_CLUSTER_URL) does not work yet; leave it out"
         )
     directory = model_directory(settings)
+    if to_read and not (os.path.exists(database_path(settings)) or os.path.isdir(directory.engine)):
+        raise RegistryNotFoundError(directory.path)
     if directory.path == DEFAULT_MODEL_DIR:
         _check_default(directory.path)
-    directory.make()
+    if not to_read:
+        directory.make()
     return Stores(
         catalogue=SqliteCatalogue(database_path(settings), directory, settings.lock_timeout),
         artifacts=_artifact_store(settings, directory),
@@ -73,9 +94,9 @@ def model_directory(settings: Settings) -> ModelDirectory:
 
 
 @contextmanager
-def open_registry(settings: Settings) -> Iterator[Registry]:
-    """Build a registry for the length of a block."""
-    registry = build_registry(settings)
+def open_registry(settings: Settings, to_read: bool = False) -> Iterator[Registry]:
+    """Build a registry for the length of a block; see build_registry."""
+    registry = build_registry(settings, to_read)
     try:
         yield registry
     finally:

@@ -30,12 +30,14 @@ class Entry:
         Where it is.
     """
 
+    _handle: Handle | None = None
+    _companions: tuple[str, ...] = ()
+    _moved = False
+    _process = 0
+
     def __init__(self, path: str) -> None:
         self.path = path
         self._process = os.getpid()
-        self._companions: list[str] = []
-        self._moved = False
-        self._handle: Handle | None = None
         try:
             self._handle = Handle(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
             self._handle.lock(fcntl.LOCK_EX)
@@ -56,7 +58,7 @@ class Entry:
 
     def companion(self) -> str:
         """Return another path that goes when the entry goes, for a file or a link that needs no lock."""
-        self._companions.append(f"{self.path}{_COMPANION * (1 + len(self._companions))}")
+        self._companions += (f"{self.path}{_COMPANION * (1 + len(self._companions))}",)
         return self._companions[-1]
 
     def move(self, target: str) -> None:
@@ -70,7 +72,7 @@ class Entry:
         if name.startswith(f"{text}."):
             return
         labelled = f"{directory}/{text}.{name}"
-        self._companions.append(labelled)  # an interrupt may come before the path is known to be another
+        self._companions += (labelled,)  # an interrupt may come before the path is known to be another
         os.rename(self.path, labelled)
         self.path = labelled
 

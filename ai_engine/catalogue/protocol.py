@@ -190,8 +190,14 @@ class Catalogue(Protocol):
     def read(self) -> AbstractContextManager[Snapshot]:
         """Read from one moment."""
 
-    def write(self) -> AbstractContextManager[Transaction]:
-        """Read and write; commits on leaving, rolls back on any error."""
+    def write(self, timeout: float | None = None) -> AbstractContextManager[Transaction]:
+        """Read and write; commits on leaving, rolls back on any error.
+
+        Parameters
+        ----------
+        timeout : float or None
+            Seconds to wait for other writers; None for as long as changes usually wait.
+        """
 
     def stamp(self) -> int | None:
         """Return a number that differs once anybody has committed anything; None where that is not known."""

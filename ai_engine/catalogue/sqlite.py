@@ -160,9 +160,9 @@ class SqliteCatalogue:
     # -- writing ---------------------------------------------------------------------------------------------
 
     @contextmanager
-    def write(self) -> Iterator[SqlTransaction]:
+    def write(self, timeout: float | None = None) -> Iterator[SqlTransaction]:
         try:
-            with self._writer() as (opening, connection):
+            with self._writer(timeout) as (opening, connection):
                 work = SqlTransaction(executor(connection))
                 yield work
                 self._commit(opening, connection, work)
@@ -173,7 +173,7 @@ class SqliteCatalogue:
             self._raise(error)
 
     @contextmanager
-    def _writer(self) -> Iterator[tuple[Opening, sqlite3.Connection]]:
+    def _writer(self, timeout: float | None = None) -> Iterator[tuple[Opening, sqlite3.Connection]]:
         """Give the writer's connection with the write lock held; what is not committed is rolled back."""
         while True:
             opening = self._current()
@@ -186,7 +186,7 @@ class SqliteCatalogue:
                 if opening.is_ended:
                     continue
                 self._check_files(opening)
-                connection = self._begin(slot)
+                connection = self._begin(slot, self._lock_timeout if timeout is None else timeout)
                 yield opening, connection
                 return
             finally:
@@ -195,12 +195,12 @@ class SqliteCatalogue:
                 if hold is not None:
                     hold.release()
 
-    def _begin(self, slot: Slot) -> sqlite3.Connection:
+    def _begin(self, slot: Slot, timeout: float) -> sqlite3.Connection:
         """Take the connection out of its slot and take the write lock."""
         connection, slot.connection = slot.connection, None
         if connection is None:
             connection = self._file.connect(0)
-        give_up = time.monotonic() + self._lock_timeout
+        give_up = time.monotonic() + timeout
         pause = 0.0005
         try:
             while True:
@@ -212,7 +212,7 @@ class SqliteCatalogue:
                         raise
                     if time.monotonic() > give_up:
                         raise CatalogueUnavailableError(
-                            self.location, f"another program has kept it locked for {self._lock_timeout:g} s"
+                            self.location, f"another program has kept it locked for {timeout:g} s"
                         ) from error
                 time.sleep(random.uniform(pause / 2, pause))
                 pause = min(pause * 1.2, 0.0015)

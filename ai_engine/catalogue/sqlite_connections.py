@@ -146,7 +146,15 @@ class Opening:
         self._idle.clear()
         for slot in tuple(self._slots):
             slot.close()
+        self._remove_copy()
         self.release()
+
+    def _remove_copy(self) -> None:
+        if self.copy is not None:
+            self.copy.cleanup()
+
+    def __del__(self) -> None:
+        self._remove_copy()
 
 
 class Forkable(Protocol):

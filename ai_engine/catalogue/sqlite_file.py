@@ -128,11 +128,7 @@ class DatabaseFile:
         log, nobody is writing, and the file is read as it is. Where a killed process left a log, its commits
         count: both are copied to where the index can be made.
         """
-        import shutil
-        from tempfile import TemporaryDirectory  # rarely needed, and slow to import
-
-        copy: TemporaryDirectory[str] | None = None
-        frozen = None
+        copy = frozen = None
         try:
             if os.path.exists(f"{self.location}-shm"):
                 connection = self._connect(f"file:{quote(self.location)}?mode=ro", READ_PATIENCE)
@@ -141,6 +137,9 @@ class DatabaseFile:
                 frozen = self.looks()
                 readable = f"file:{quote(self.location)}?immutable=1"
                 if os.path.exists(self._log) and os.path.getsize(self._log):
+                    import shutil
+                    from tempfile import TemporaryDirectory  # rarely needed, and slow to import
+
                     copy = TemporaryDirectory(prefix="ai-engine-")
                     target = f"{copy.name}/{os.path.basename(self.location)}"
                     shutil.copyfile(self.location, target)

@@ -20,6 +20,7 @@ next, and keeps the values that it speaks of as attributes::
     │   ├── CatalogueUnavailableError
     │   │   └── CatalogueCorruptedError
     │   └── OutcomeUnknownError
+    ├── RegistryNotFoundError (FileNotFoundError)
     ├── CatalogueMismatchError (RuntimeError)
     ├── NewerCatalogueError (RuntimeError)
     ├── UnsafeDirectoryError (PermissionError)
@@ -208,6 +209,17 @@ class OutcomeUnknownError(StorageError):
         super().__init__(
             f"the storage failed while {what} was being committed, and whether it holds cannot be known yet: "
             f"{cause}. The next opening settles it one way for everybody; look the version up then."
+        )
+
+
+class RegistryNotFoundError(AIEngineError, FileNotFoundError):
+    """There is no registry where one was to be read; none was made."""
+
+    def __init__(self, model_dir: str) -> None:
+        self.model_dir = model_dir
+        super().__init__(
+            f"there is no registry in {model_dir}: it holds neither a database nor models. Name another "
+            "directory with --model-dir or AI_ENGINE_MODEL_DIR; the first model that is saved makes a new one."
         )
 
 

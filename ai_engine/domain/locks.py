@@ -29,11 +29,11 @@ class Hold:
         Waited for.
     """
 
-    __slots__ = ("_lock",)
+    _lock: Lock | None = None
 
     def __init__(self, lock: Lock) -> None:
         # In one line, between whose parts no interrupt comes; so is the release.
-        self._lock: Lock | None = lock if lock.acquire() else None
+        self._lock = lock if lock.acquire() else None
 
     def release(self) -> None:
         """Release the lock; once more does nothing."""

@@ -7,12 +7,12 @@ is replayed, and what nobody can ever ask for is removed.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from ai_engine.catalogue.protocol import Transaction
+from ai_engine.catalogue.protocol import Snapshot
 from ai_engine.domain.errors import ArtifactCorruptedError, StorageError
 from ai_engine.domain.records import Digest, ModelVersion, Place
 from ai_engine.registry.outage import Outage
@@ -226,9 +226,15 @@ class Doctor:
         with self._stores.catalogue.read() as snapshot:
             unused = [digest for digest in self._stores.artifacts.list() if not snapshot.user(digest)]
         for digest in unused:
-            with self._stores.journal.replaying() as waiting, self._stores.catalogue.write() as work:
+            with ExitStack() as held:
+                waiting = held.enter_context(self._stores.journal.replaying())
+                look: Snapshot
+                if repair:
+                    look = held.enter_context(self._stores.catalogue.write())
+                else:
+                    look = held.enter_context(self._stores.catalogue.read())
                 awaited = {entry.operation.get("digest") for entry in waiting}
-                if self._in_use(work, digest) or digest in awaited:
+                if self._in_use(look, digest) or digest in awaited:
                     continue
                 if digest in recorded:
                     detail = "belongs to a version that the catalogue does not know; see the record"
@@ -238,8 +244,8 @@ class Doctor:
                     self._stores.artifacts.delete(digest)
             yield Finding(Severity.DISORDER, "artifact", digest, "no version has these bytes", repair)
 
-    def _in_use(self, work: Transaction, digest: Digest) -> bool:
-        return work.user(digest) is not None or digest in self._stores.artifacts.in_flight()
+    def _in_use(self, look: Snapshot, digest: Digest) -> bool:
+        return look.user(digest) is not None or digest in self._stores.artifacts.in_flight()
 
     def _records(self) -> Iterator[Finding]:
         """Find records of versions that the catalogue does not know: it was lost, or set back."""

@@ -161,7 +161,8 @@ class Reader:
     def _set_seal(self, digest: Digest, seal: Seal) -> None:
         """Write down that a file has its digest, unless it may change yet without its times telling."""
         if time.time_ns() - seal.identity.ctime_ns >= self._settle_ns:
-            with suppress(StorageError), self._stores.catalogue.write() as work:
+            # Who loads waits for nobody who writes.
+            with suppress(StorageError), self._stores.catalogue.write(timeout=0) as work:
                 work.set_seal(digest, seal, clock.now())
 
     # -- of the original software: a file wherever it put it ------------------------------------------------

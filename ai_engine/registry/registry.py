@@ -151,8 +151,13 @@ class Registry(Reads):
     ) -> SavedVersion:
         """Save an object; with `known_counts` a version of equal bytes that there is counts as saved."""
         what = f"the model {new.name!r}"
+
+        def refuse_early() -> None:
+            if not known_counts and new.version is not None and self._known(new) is not None:
+                raise VersionExistsError(new.name, new.version)
+
         try:
-            with prepared(what, model, self._stores.artifacts, self._sweeper.discard) as ready:
+            with prepared(what, model, self._stores.artifacts, refuse_early, self._sweeper.discard) as ready:
                 known = self._known(new) if known_counts else None
                 if known is None:
                     return self._commit(replace(new, artifact=ready.artifact), ready, actor)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ai_engine.artifacts.protocol import ArtifactStore, ArtifactWriter
 from ai_engine.domain.digests import digest_of
 from ai_engine.domain.errors import OutcomeUnknownError
+from ai_engine.domain.locks import let_go
 from ai_engine.domain.records import Artifact, Digest, Place
 from ai_engine.formats import choice
 
@@ -30,12 +31,18 @@ class Prepared:
 
 @contextmanager
 def prepared(
-    what: str, model: object, store: ArtifactStore, discard: Callable[[Digest], None]
+    what: str,
+    model: object,
+    store: ArtifactStore,
+    before_storing: Callable[[], None],
+    discard: Callable[[Digest], None],
 ) -> Iterator[Prepared]:
     """Turn an object into bytes. Nobody sweeps them before the context is left.
 
     Parameters
     ----------
+    before_storing : callable
+        Called once it is known that the bytes are many; may raise, and then none is stored.
     discard : callable
         Is told which bytes nobody needs any more when the context is left by an error.
 
@@ -51,6 +58,7 @@ def prepared(
         with ExitStack() as stack:
 
             def spill() -> ArtifactWriter:
+                before_storing()
                 writers.append(stack.enter_context(store.create()))
                 return writers[0]
 
@@ -63,7 +71,8 @@ def prepared(
             yield Prepared(artifact, dumped.data, lambda: [writer.finish() for writer in writers])
     except OutcomeUnknownError:
         raise  # the version may be there, and needs them
-    except BaseException:
+    except BaseException as error:
+        let_go(error.__traceback__)
         for writer in writers:
             if writer.digest is not None:
                 discard(writer.digest)

@@ -9,7 +9,7 @@ import os
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -36,20 +36,18 @@ class Interrupter:
         self._at, self._error = at, error
         self.lines, self.place = 0, ""
 
-    @contextlib.contextmanager
-    def armed(self) -> Iterator[None]:
-        before = sys.gettrace()
+    def arm(self) -> None:
+        """Begin to count."""
         sys.settrace(self._enter)
-        try:
-            yield
-        finally:
-            sys.settrace(before)
 
     def _enter(self, frame: FrameType, event: str, _: Any) -> Any:
-        code = frame.f_code
-        # What runs because an object is gone is the way out, and an exception there would be lost.
-        if self.place or not code.co_filename.startswith(_TRACED) or code.co_name == "__del__":
+        if self.place or not frame.f_code.co_filename.startswith(_TRACED):
             return None
+        caller: FrameType | None = frame
+        while caller is not None:
+            if caller.f_code.co_name == "__del__":  # where an exception is lost, whatever one does
+                return None
+            caller = caller.f_back
         return self._line
 
     def _line(self, frame: FrameType, event: str, _: Any) -> Any:
@@ -65,11 +63,14 @@ def interrupted(at: int, error: type[BaseException], call: Callable[[], object])
     """Make a call that is interrupted at a line; return where, and whether it raised that."""
     interrupter = Interrupter(at, error)
     raised = False
+    before = sys.gettrace()
     try:
-        with interrupter.armed():
-            call()
+        interrupter.arm()
+        call()
     except error:
         raised = True
+    finally:
+        sys.settrace(before)
     return interrupter, raised
 
 

@@ -68,7 +68,7 @@ def at_every_line(
     check: Callable[[ModelManager, bool], None],
 ) -> None:
     """Interrupt a call at one line after the other, each time in a fresh directory."""
-    stride = 1 if SOAK else 13
+    stride = 1 if SOAK else 23
     first, last = random.randrange(stride), False
     at = first - stride + 1
     while not last:

@@ -7,15 +7,17 @@ import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from ai_engine import StorageError, StorageFullError
 from ai_engine.domain import clock
-from ai_engine.models import ModelManager
+from ai_engine.models import ModelManager, ModelPerformance
 from tests.faults.driver import diagnose
 from tests.models.estimators import large
 
@@ -74,29 +76,148 @@ def test_a_file_size_limit_is_a_full_disk(tmp_path: Path) -> None:
     assert diagnose(tmp_path) == []
 
 
-@needs_root
-def test_a_read_only_mount_serves_and_refuses(tmp_path: Path) -> None:
+@contextmanager
+def mounted_read_only(source: Path, mount: Path) -> Iterator[Path]:
+    shutil.copytree(source, mount, symlinks=True)
+    subprocess.run(["mount", "--bind", str(mount), str(mount)], check=True)
+    subprocess.run(["mount", "-o", "remount,ro,bind", str(mount)], check=True)
+    try:
+        yield mount
+    finally:
+        subprocess.run(["umount", str(mount)], check=True)
+
+
+def check_that_it_reads_and_refuses(directory: Path) -> None:
+    with ModelManager(directory) as manager:
+        assert manager.get_model("cpu") == "small"
+        assert manager.get_model("cpu", "1.0.1") == large(1)
+        assert manager.get_model_info("cpu")["total"] == 2
+        assert [entry["version"] for entry in manager.get_model_info()["models"]] == ["1.0.1", "1.0.0"]
+        assert manager.get_model_info(where="size > 1000")["total"] == 1
+        assert manager.model_versions["cpu"] == ["1.0.0", "1.0.1"]
+        assert dict(manager.active_models) == {"cpu": "1.0.0"}
+        assert [p.mae for p in manager.metric_history("cpu")] == [0.5]
+        assert len(manager.registry.activations("cpu")) == 3
+        health = manager.registry.health()
+        assert health["status"] == "degraded"
+        assert "may not be written" in health["reason"]
+        for refused in (
+            lambda: manager.save_model("cpu", "never"),
+            lambda: manager.save_model("cpu", large(2)),
+            lambda: manager.activate("cpu", "1.0.1"),
+            lambda: manager.cleanup_old_models(1),
+            lambda: manager.delete_version("cpu", "1.0.1"),
+            lambda: manager.update_performance("cpu", "1.0.0", MEASURED),
+        ):
+            with pytest.raises(StorageError, match="written"):
+                refused()
+        manager.register_model("other", "in memory")
+        assert manager.get_model("other") == "in memory"
+        assert manager.get_model_info("cpu")["total"] == 2
+    assert diagnose(directory) == []
+
+
+MEASURED = ModelPerformance(0.5, None, None, None, None, None, None, datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Path:
     with ModelManager(tmp_path / "models") as manager:
         manager.save_model("cpu", "small")
         manager.save_model("cpu", large(1))
         manager.activate("cpu", "1.0.0")
-    mount = tmp_path / "mounted"
-    shutil.copytree(tmp_path / "models", mount, symlinks=True)
-    subprocess.run(["mount", "--bind", str(mount), str(mount)], check=True)
-    subprocess.run(["mount", "-o", "remount,ro,bind", str(mount)], check=True)
-    try:
+        manager.update_performance("cpu", "1.0.0", MEASURED)
+    return tmp_path / "models"
+
+
+@needs_root
+def test_a_read_only_mount_serves_lists_and_refuses(filled: Path, tmp_path: Path) -> None:
+    with mounted_read_only(filled, tmp_path / "mounted") as mount:
+        before = sorted(str(path) for path in mount.rglob("*"))
+        check_that_it_reads_and_refuses(mount)
+        assert sorted(str(path) for path in mount.rglob("*")) == before
+
+
+@needs_root
+def test_what_a_killed_writer_left_in_the_log_is_read_from_a_read_only_mount(
+    filled: Path, tmp_path: Path
+) -> None:
+    with ModelManager(filled) as manager:
+        manager.save_model("net", "in the log only")
+        shutil.copytree(filled, tmp_path / "killed", symlinks=True)
+    (tmp_path / "killed" / "model_registry.db-shm").unlink()
+    with mounted_read_only(tmp_path / "killed", tmp_path / "mounted") as mount:
         with ModelManager(mount) as manager:
-            assert manager.get_model("cpu") == "small"
-            assert manager.get_model("cpu", "1.0.1") == large(1)
-            health = manager.registry.health()
-            assert health["status"] == "degraded"
-            assert health["reason"]
-            with pytest.raises(StorageError):
-                manager.save_model("cpu", "never")
-            manager.register_model("other", "in memory")
-            assert manager.get_model("other") == "in memory"
-    finally:
-        subprocess.run(["umount", str(mount)], check=True)
+            assert manager.get_model_info("net")["total"] == 1
+            assert manager.get_model("net") == "in the log only"
+        assert not list(Path(tempfile.gettempdir()).glob("ai-engine-*/model_registry.db"))
+
+
+@needs_root
+def test_a_reader_without_rights_sees_what_a_writer_does(filled: Path, tmp_path: Path) -> None:
+    """Beside a writer that is running, and after one that has ended."""
+    code = (
+        "import os, sys; from ai_engine.models import ModelManager\n"
+        "os.setuid(65534)\n"
+        "with ModelManager(sys.argv[1]) as manager:\n"
+        "    for line in sys.stdin:\n"
+        "        print(manager.active_models['cpu'], manager.get_model_info()['total'], flush=True)\n"
+    )
+    for parent in tmp_path.parents:  # pytest's own directories are closed to others
+        if parent.stat().st_mode & 0o055 != 0o055 and str(parent).startswith("/tmp/pytest"):
+            parent.chmod(0o755)
+    tmp_path.chmod(0o755)
+    for running in (True, False):
+        with ExitStack() as held:
+            manager = ModelManager(filled)
+            if running:
+                held.enter_context(manager)
+                manager.save_model("cpu", "kept open")
+            else:
+                manager.close()
+            reader = held.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", code, str(filled)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            assert reader.stdin is not None
+            assert reader.stdout is not None
+            for _ in range(3):
+                with ModelManager(filled) as writer:
+                    saved = writer.save_model("cpu", "next")
+                    total = writer.get_model_info()["total"]
+                reader.stdin.write("\n")
+                reader.stdin.flush()
+                assert reader.stdout.readline().split() == [saved.version, str(total)]
+            reader.stdin.close()
+
+
+@needs_root
+def test_a_disk_that_is_full_to_the_last_byte_is_opened_listed_and_cleaned_up(small_disk: Path) -> None:
+    with ModelManager(small_disk / "models") as manager:
+        for seed in range(6):
+            manager.save_model("cpu", large(seed, 0.1))
+            manager.save_model("net", large(seed, 0.4))
+    with open(small_disk / "filling", "wb", buffering=0) as filling, suppress(OSError):
+        for size in (1 << 20, 1 << 12, 1):
+            with suppress(OSError):
+                while True:
+                    filling.write(bytes(size))
+    assert os.statvfs(small_disk).f_bavail == 0
+    with ModelManager(small_disk / "models") as manager:
+        assert manager.get_model_info()["total"] == 12
+        assert manager.get_model("cpu") == large(5, 0.1)
+        with pytest.raises(StorageFullError, match="cleanup"):
+            manager.save_model("cpu", large(7, 0.7))
+        done = manager.cleanup_old_models(2)
+        assert len(done["removed"]) == 8
+        assert done["freed_bytes"] > 4 * 400_000
+        manager.save_model("cpu", large(8, 0.1))
+        assert manager.get_model("cpu") == large(8, 0.1)
+    assert diagnose(small_disk / "models") == []
 
 
 @needs_root
