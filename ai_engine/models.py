@@ -8,6 +8,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any
 
+from ai_engine.domain import clock
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.domain.filters import parse_search
 from ai_engine.domain.performance import ModelPerformance
@@ -278,17 +279,18 @@ class ModelManager:
 
 
 def _run(info: Mapping[str, Any]) -> Run:
+    if not isinstance(info, Mapping):
+        raise InvalidInputError("training_info", f"is a {type(info).__name__}; give a dict")
     known = ("started", "completed", "dataset_size", "hyperparameters", "validation_score")
     unknown = set(info) - set(known)
     if unknown:
-        raise InvalidInputError(f"training_info.{min(unknown)}", f"is not one of the keys {', '.join(known)}")
-    for key in ("started", "completed"):
-        if info.get(key) is not None and not isinstance(info[key], datetime):
-            raise InvalidInputError(f"training_info.{key}", f"{info[key]!r} is not a datetime")
+        raise InvalidInputError(
+            f"training_info.{min(map(str, unknown))}", f"is not one of the keys {', '.join(known)}"
+        )
     hyperparameters = info.get("hyperparameters")
     return Run(
-        started=info.get("started"),
-        completed=info.get("completed"),
+        started=clock.checked("training_info.started", info.get("started")),
+        completed=clock.checked("training_info.completed", info.get("completed")),
         dataset_size=info.get("dataset_size"),
         hyperparameters={} if hyperparameters is None else hyperparameters,
         validation_score=info.get("validation_score"),

@@ -66,7 +66,13 @@ class LocalStore:
         with storage_errors(self.location):
             make_directory(self.location)
             with self._sandbox.entry() as entry, _Hasher(entry.handle.duplicate()) as hasher:
-                yield _Writer(self, entry, hasher)
+                writer = _Writer(self, entry, hasher)
+                try:
+                    yield writer
+                except BaseException:
+                    if writer.digest is not None:  # stored, perhaps, and nobody will name it
+                        entry.leave()
+                    raise
 
     def open(self, digest: Digest) -> Opened | None:
         try:

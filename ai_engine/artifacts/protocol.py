@@ -63,7 +63,10 @@ class ArtifactStore(Protocol):
         """Where it is, for messages."""
 
     def create(self) -> AbstractContextManager[ArtifactWriter]:
-        """Take in an artifact; leaving the context before `finish` leaves nothing."""
+        """Take in an artifact; leaving the context before `finish` leaves nothing.
+
+        Leaving it by an error after that leaves a leftover: the bytes may be there, and nobody names them.
+        """
 
     def open(self, digest: Digest) -> Opened | None:
         """Return the bytes as they are stored, unchecked; None where there are none."""
@@ -116,6 +119,9 @@ class Staged(Protocol):
         content : memoryview or None
             What is in the file, where neither `source` nor the staged data are.
         """
+
+    def leave(self) -> None:
+        """Let what is staged be found as a leftover of this version, to be published at the next opening."""
 
 
 class Shelf(Protocol):

@@ -32,7 +32,7 @@ class Entry:
 
     _handle: Handle | None = None
     _companions: tuple[str, ...] = ()
-    _moved = False
+    _stays = False
     _process = 0
 
     def __init__(self, path: str) -> None:
@@ -64,7 +64,7 @@ class Entry:
     def move(self, target: str) -> None:
         """Give the file its place outside the sandbox. Companions have theirs already: none outlives it."""
         os.rename(self.path, target)
-        self._moved = True
+        self._stays = True
 
     def label(self, text: str) -> None:
         """Put a label in front of the entry's name, for whoever finds it as a leftover."""
@@ -75,12 +75,17 @@ class Entry:
         self._companions += (labelled,)  # an interrupt may come before the path is known to be another
         os.rename(self.path, labelled)
         self.path = labelled
+        self._companions = self._companions[:-1]
+
+    def leave(self) -> None:
+        """Let the entry be a leftover once it is closed."""
+        self._stays = True
 
     def close(self) -> None:
         """Remove what of it is still in the sandbox; once more does nothing."""
         if self._handle is None or not self._handle.is_open:
             return
-        for path in self._companions if self._moved else (*self._companions, self.path):
+        for path in self._companions if self._stays else (*self._companions, self.path):
             with suppress(FileNotFoundError):
                 os.unlink(path)
         self._handle.close()

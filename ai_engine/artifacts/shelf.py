@@ -198,6 +198,9 @@ class _Staged:
             write_all(self.entry.descriptor, content)
         self._shelf.place(self.entry, self._data if content is None else content, source, path)
 
+    def leave(self) -> None:
+        self.entry.leave()
+
 
 class _Leftover:
     """See protocol.Shelf.leftovers."""

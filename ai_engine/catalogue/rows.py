@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 from ai_engine.domain import clock
-from ai_engine.domain.errors import InvalidInputError
 from ai_engine.domain.performance import COUNTS, NUMBERS, REALS, ModelPerformance, counted, measured
 from ai_engine.domain.plain import to_json
 from ai_engine.domain.records import Artifact, ModelVersion, Place, Run
@@ -21,9 +19,7 @@ _decode = json.JSONDecoder().raw_decode
 
 def performance_columns(performance: ModelPerformance) -> dict[str, Any]:
     """Return the columns of a measurement; raise InvalidInputError where a number is none."""
-    at = performance.last_updated
-    if at is not None and not isinstance(at, datetime):
-        raise InvalidInputError("last_updated", f"{at!r} is no datetime; give one, or None for now")
+    at = clock.checked("last_updated", performance.last_updated)
     return {
         "recorded_at": clock.to_text(at or clock.now()),
         **{real: measured(real, getattr(performance, real)) for real in REALS},
@@ -33,9 +29,10 @@ def performance_columns(performance: ModelPerformance) -> dict[str, Any]:
 
 def run_columns(run: Run) -> dict[str, Any]:
     """Return the columns of a training record; raise InvalidInputError where a value does not fit."""
+    started, completed = clock.checked("started", run.started), clock.checked("completed", run.completed)
     return {
-        "started": clock.to_text(run.started) if run.started else None,
-        "completed": clock.to_text(run.completed) if run.completed else None,
+        "started": clock.to_text(started) if started else None,
+        "completed": clock.to_text(completed) if completed else None,
         "dataset_size": counted("dataset_size", run.dataset_size),
         "hyperparameters": to_json("hyperparameters", run.hyperparameters),
         "validation_score": measured("validation_score", run.validation_score),

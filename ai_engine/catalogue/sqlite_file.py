@@ -7,7 +7,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 from urllib.parse import quote
 
 from ai_engine.catalogue.migrations import migrate
@@ -17,6 +17,7 @@ from ai_engine.catalogue.tables import SCHEMA
 from ai_engine.domain.errors import (
     CatalogueCorruptedError,
     CatalogueUnavailableError,
+    InvalidInputError,
     NewerCatalogueError,
     StorageError,
     StorageFullError,
@@ -318,6 +319,8 @@ def executor(connection: sqlite3.Connection) -> Callable[..., list[Row]]:
         except sqlite3.OperationalError as error:
             if "Could not decode to UTF-8" not in str(error):
                 raise
+        except (sqlite3.ProgrammingError, sqlite3.InterfaceError, OverflowError, UnicodeEncodeError) as error:
+            _refuse(parameters or {}, error)
         connection.text_factory = _tolerant
         try:
             return connection.execute(statement, parameters or {}).fetchall()
@@ -325,6 +328,25 @@ def executor(connection: sqlite3.Connection) -> Callable[..., list[Row]]:
             connection.text_factory = str
 
     return execute
+
+
+def _refuse(parameters: Mapping[str, Any], error: Exception) -> NoReturn:
+    """Raise InvalidInputError for the value that no column can hold; the driver's error if there is none."""
+    for name, value in parameters.items():
+        try:
+            fits = value is None or isinstance(value, (float, bytes)) or _fits(value)
+        except UnicodeEncodeError:
+            fits = False
+        if not fits:
+            told = f"{value!r:.80} cannot be held by the database"
+            raise InvalidInputError(name, f"{told}; give text or a number of 64 bits") from error
+    raise error
+
+
+def _fits(value: object) -> bool:
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    return isinstance(value, str) and bool(value.encode() or True)
 
 
 def _tolerant(text: bytes) -> str:

@@ -118,6 +118,8 @@ def _measured(column: str) -> str:
     return f"CASE WHEN typeof(m.{column}) IN ('real', 'integer') THEN m.{column} END"
 
 
+_FINITE_ACCURACY = f"CASE WHEN ABS({_measured('accuracy_score')}) < 9e999 THEN m.accuracy_score END"
+
 # What MEASURED keeps up, from the measurements themselves.
 MEASURED_AGAIN = (
     f"""
@@ -130,8 +132,8 @@ MEASURED_AGAIN = (
     UPDATE engine_versions
     SET metric_count = s.n, accuracy_count = s.accuracy_count, accuracy_total = s.accuracy_total,
         last_metric_update = s.last, {", ".join(f"{number} = {_measured(number)}" for number in NUMBERS)}
-    FROM (SELECT m.model_id, COUNT(*) AS n, COUNT({_measured("accuracy_score")}) AS accuracy_count,
-                 COALESCE(SUM({_measured("accuracy_score")}), 0) AS accuracy_total,
+    FROM (SELECT m.model_id, COUNT(*) AS n, COUNT({_FINITE_ACCURACY}) AS accuracy_count,
+                 COALESCE(SUM({_FINITE_ACCURACY}), 0) AS accuracy_total,
                  MAX(m.recorded_at) AS last, MAX(m.id) AS newest
           FROM performance_metrics m GROUP BY m.model_id) s
          JOIN performance_metrics m ON m.id = s.newest

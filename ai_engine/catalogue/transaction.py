@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
@@ -169,7 +170,9 @@ class SqlTransaction(SqlSnapshot):
         rows = [{"model_id": model_id, **performance_columns(performance)} for performance in performances]
         if not rows:
             return
-        accuracies = [row["accuracy_score"] for row in rows if row["accuracy_score"] is not None]
+        # Infinite ones have no mean.
+        known = (row["accuracy_score"] for row in rows if row["accuracy_score"] is not None)
+        accuracies = [accuracy for accuracy in known if math.isfinite(accuracy)]
         measured = {
             **rows[-1],
             "count": len(rows),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
+from ai_engine.domain.errors import InvalidInputError
+
 # What `to_text` writes, as far as it need not be parsed to be written otherwise.
 _OURS = re.compile(
     r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8]) (?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}", re.ASCII
@@ -17,8 +19,34 @@ def now() -> datetime:
 
 
 def to_utc(moment: datetime) -> datetime:
-    """Return `moment` in UTC; a naive one is taken for local time."""
+    """Return `moment` in UTC; a naive one is taken for local time.
+
+    Raises
+    ------
+    ValueError, OverflowError
+        If it is a moment of pandas that is none (NaT), or lies outside of the years 1 to 9999.
+    """
+    if type(moment) is not datetime:  # that of pandas has an `astimezone` that refuses naive ones
+        moment = datetime.fromisoformat(moment.isoformat())
     return moment.astimezone(UTC)
+
+
+def checked(field: str, moment: object) -> datetime | None:
+    """Return a moment that a caller gave, in UTC; None for None and for the NaT of pandas: not known.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is no moment, or one that cannot be told in UTC.
+    """
+    if moment is None or moment != moment:
+        return None
+    if not isinstance(moment, datetime):
+        raise InvalidInputError(field, f"{moment!r} is not a datetime; give one, or None where it is unknown")
+    try:
+        return to_utc(moment)
+    except (ValueError, OverflowError, OSError) as error:
+        raise InvalidInputError(field, f"{moment!r} cannot be told in UTC: {error}") from error
 
 
 def to_text(moment: datetime) -> str:

@@ -219,7 +219,7 @@ class RegistryNotFoundError(AIEngineError, FileNotFoundError):
         self.model_dir = model_dir
         super().__init__(
             f"there is no registry in {model_dir}: it holds neither a database nor models. Name another "
-            "directory with --model-dir or AI_ENGINE_MODEL_DIR; the first model that is saved makes a new one."
+            "directory with --model-dir or AI_ENGINE_MODEL_DIR; the first save of a model makes a new one."
         )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, SupportsFloat, SupportsIndex
 
+from ai_engine.domain import clock
 from ai_engine.domain.errors import InvalidInputError
 
 # The numbers of a measurement, in the order of the database's columns.
@@ -56,6 +57,10 @@ def checked(performance: ModelPerformance) -> ModelPerformance:
     InvalidInputError
         Naming the first that is not.
     """
+    if performance.last_updated is not None:
+        performance = replace(
+            performance, last_updated=clock.checked("last_updated", performance.last_updated)
+        )
     numbers: dict[str, Any] = {real: measured(real, getattr(performance, real)) for real in REALS}
     numbers |= {count: counted(count, getattr(performance, count)) for count in COUNTS}
     return replace(performance, **numbers)

@@ -51,7 +51,7 @@ def plain(field: str, value: Any, depth: int = 0) -> Any:
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(f"{field}[{index}]", item, depth + 1) for index, item in enumerate(value)]
     if isinstance(value, datetime):
-        return clock.to_iso(value)
+        return clock.to_iso(clock.checked(field, value))
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, PathLike):

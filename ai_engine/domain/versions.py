@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import re
 
+from ai_engine.domain.errors import InvalidNameError
+from ai_engine.domain.names import MAX_VERSION
+
 # Longer than any version that we give; of the original software's anything may have been one.
 _NUMBER = re.compile(r"[0-9]{1,64}(?:\.[0-9]{1,64}){0,2}", re.ASCII)
 
@@ -56,6 +59,13 @@ def sort_key(version: str, created: int) -> str:
 def next_patch(highest: str | None) -> str:
     """Return the version after `highest`, its patch raised by one; the first one where there is none.
 
+    Raises
+    ------
+    InvalidNameError
+        If it would be longer than a version may be.
+
+    Examples
+    --------
     >>> next_patch("1.4.9")
     '1.4.10'
     """
@@ -63,4 +73,12 @@ def next_patch(highest: str | None) -> str:
     if numbers is None:
         return FIRST
     major, minor, patch = numbers
-    return f"{major}.{minor}.{patch + 1}"
+    following = f"{major}.{minor}.{patch + 1}"
+    if len(following) > MAX_VERSION:
+        raise InvalidNameError(
+            "version",
+            highest,
+            f"is so long that no number can follow it; at most {MAX_VERSION} characters "
+            "are allowed. Name the version yourself",
+        )
+    return following

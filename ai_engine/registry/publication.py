@@ -47,9 +47,8 @@ class Publication:
                 content = self._stored(version)
             staged.publish(version.model_path, source, record, content)
         except OSError as error:
-            log.error(
-                "%s cannot be written and will be when it is next loaded: %s", version.model_path, error
-            )
+            staged.leave()
+            log.error("%s cannot be written and will be at the next opening: %s", version.model_path, error)
 
     def finish_interrupted(self) -> None:
         """Publish what writers committed that were killed before they could; remove what they left."""

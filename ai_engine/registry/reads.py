@@ -9,7 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from ai_engine.domain import clock
-from ai_engine.domain.errors import ArtifactCorruptedError, CatalogueUnavailableError, VersionNotFoundError
+from ai_engine.domain.errors import (
+    ArtifactCorruptedError,
+    CatalogueUnavailableError,
+    InvalidInputError,
+    VersionNotFoundError,
+)
 from ai_engine.domain.performance import NUMBERS, ModelPerformance, checked
 from ai_engine.domain.records import Activation, ModelVersion, NewVersion
 from ai_engine.domain.search import EVERYTHING, Position, Search
@@ -136,7 +141,9 @@ class Reads:
 
     def active_at(self, name: str, moment: datetime) -> str | None:
         """Return the version that was active at a moment; None where none was, or none is recorded."""
-        wanted = clock.to_utc(moment)
+        wanted = clock.checked("moment", moment)
+        if wanted is None:
+            raise InvalidInputError("moment", "is not known; give a datetime")
         before = [a for a in self.activations(name) if a.activated_at and a.activated_at <= wanted]
         return before[-1].version if before else None
 
@@ -168,6 +175,8 @@ class Reads:
         from_database : bool
             False where the database cannot be read and these are the versions that this process knows.
         """
+        if limit is not None and (type(limit) is not int or limit < 0):
+            raise InvalidInputError("limit", f"{limit!r} is not a whole number of at least 0")
         search = search.of(name)
         waiting = [] if after else self._waiting(name, search)
         try:

@@ -427,8 +427,8 @@ def _new_version(
     check_name(name)
     if version is not None:
         check_version(version)
-    if isinstance(algorithms, str):
-        raise InvalidInputError("algorithms", f"{algorithms!r} is one text; give a list of names")
+    if isinstance(algorithms, str) or not (algorithms is None or isinstance(algorithms, Iterable)):
+        raise InvalidInputError("algorithms", f"{algorithms!r} is no list; give a list of names")
     if metadata is not None and not isinstance(metadata, Mapping):
         raise InvalidInputError("metadata", f"is a {type(metadata).__name__}; give a dict")
     if model_type is not None and not isinstance(model_type, str):

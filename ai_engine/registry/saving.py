@@ -10,7 +10,7 @@ from ai_engine.artifacts.protocol import ArtifactStore, ArtifactWriter
 from ai_engine.domain.digests import digest_of
 from ai_engine.domain.errors import OutcomeUnknownError
 from ai_engine.domain.locks import let_go
-from ai_engine.domain.records import Artifact, Digest, Place
+from ai_engine.domain.records import Artifact, Place
 from ai_engine.formats import choice
 
 
@@ -35,7 +35,7 @@ def prepared(
     model: object,
     store: ArtifactStore,
     before_storing: Callable[[], None],
-    discard: Callable[[Digest], None],
+    discard: Callable[[], None],
 ) -> Iterator[Prepared]:
     """Turn an object into bytes. Nobody sweeps them before the context is left.
 
@@ -44,7 +44,7 @@ def prepared(
     before_storing : callable
         Called once it is known that the bytes are many; may raise, and then none is stored.
     discard : callable
-        Is told which bytes nobody needs any more when the context is left by an error.
+        Called when bytes were stored that nobody needs, as the context is left by an error.
 
     Raises
     ------
@@ -73,7 +73,6 @@ def prepared(
         raise  # the version may be there, and needs them
     except BaseException as error:
         let_go(error.__traceback__)
-        for writer in writers:
-            if writer.digest is not None:
-                discard(writer.digest)
+        if any(writer.digest for writer in writers):
+            discard()
         raise

@@ -73,19 +73,16 @@ class Sweeper:
             return 0
         return self._stores.artifacts.delete(digest)
 
-    def discard(self, digest: Digest) -> None:
-        """Remove the bytes of a save that was refused, unless somebody else has them, or is about to."""
-        with (
-            suppress(StorageError),
-            self._stores.journal.replaying() as waiting,
-            self._stores.catalogue.write() as work,
-        ):
-            if digest not in self._stores.artifacts.in_flight():
-                awaited = {str(entry.operation.get("digest")) for entry in waiting}
-                self._remove_artifact(work, digest, awaited)
+    def discard(self) -> None:
+        """Remove the bytes of a save that was refused, unless somebody else has them or is about to.
+
+        Where that cannot be done now, the next opening does it.
+        """
+        with suppress(StorageError):
+            self.sweep_leftovers()
 
     def sweep_leftovers(self) -> int:
-        """Remove what killed writers left; return how many of them there were."""
+        """Remove what writers left that failed or were killed; return how many of them there were."""
         found = 0
         for leftover in self._stores.artifacts.leftovers():
             with leftover as digest:
