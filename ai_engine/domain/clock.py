@@ -39,10 +39,12 @@ def checked(field: str, moment: object) -> datetime | None:
     InvalidInputError
         If it is no moment, or one that cannot be told in UTC.
     """
-    if moment is None or moment != moment:
+    if moment is None:
         return None
     if not isinstance(moment, datetime):
         raise InvalidInputError(field, f"{moment!r} is not a datetime; give one, or None where it is unknown")
+    if moment != moment:
+        return None
     try:
         return to_utc(moment)
     except (ValueError, OverflowError, OSError) as error:

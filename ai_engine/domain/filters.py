@@ -67,6 +67,11 @@ def parse_search(where: str | None = None, sort: str | None = None) -> Search:
     InvalidInputError
         Naming the place, and what could stand there.
     """
+    for what, given in (("filter", where), ("sort", sort)):
+        if given is not None and not isinstance(given, str):
+            raise InvalidInputError(
+                what, f"is a {type(given).__name__}; give text, such as 'mae < 0.5' or 'mae'"
+            )
     condition = _Reader(where).condition() if where and where.strip() else None
     return Search(condition, _order(sort) if sort else Order())
 

@@ -433,7 +433,7 @@ def _new_version(
         raise InvalidInputError("metadata", f"is a {type(metadata).__name__}; give a dict")
     if model_type is not None and not isinstance(model_type, str):
         raise InvalidInputError("model_type", f"{model_type!r} is no text")
-    if activate not in (True, False):
+    if not isinstance(activate, int) and type(activate).__name__ not in ("bool", "bool_"):  # numpy's
         raise InvalidInputError("activate", f"{activate!r} is neither True nor False")
     return NewVersion(
         model_id=ModelId(f"{name}#{token_hex(8)}"),
