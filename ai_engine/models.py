@@ -14,7 +14,8 @@ from ai_engine.domain.filters import parse_search
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.records import Run, SavedVersion
 from ai_engine.registry import views
-from ai_engine.settings import from_environment
+from ai_engine.registry.registry import Registry
+from ai_engine.settings import Settings, from_environment
 from ai_engine.wiring import build_registry, database_path
 
 __all__ = ["ModelManager", "ModelPerformance"]
@@ -65,6 +66,16 @@ class ModelManager:
         self.db_path = database_path(self._settings)
         self._init_database()
         self._load_from_database()
+
+    @classmethod
+    def over(cls, registry: Registry, settings: Settings) -> ModelManager:
+        """Return a manager over a registry that the caller has put together and opened."""
+        manager = cls.__new__(cls)
+        manager._settings, manager.registry = settings, registry
+        manager.model_dir = os.path.abspath(settings.model_dir)
+        manager.db_path = database_path(settings)
+        manager._load_from_database()
+        return manager
 
     def _init_database(self) -> None:
         self.registry = build_registry(self._settings)

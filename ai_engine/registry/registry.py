@@ -219,11 +219,12 @@ class Registry(Reads):
         with shelf.stage(new.model_id, ready.data) as staged:
             with self._catalogue.write() as work:
                 digest = _digest(new.artifact)
+                source = None
                 if ready.data is None:
                     if not artifacts.has(digest):  # a sweep took equal bytes that were known before
                         ready.renew()
                     source = artifacts.path(digest)
-                else:
+                if source is None:
                     twin = work.user(digest)
                     source = twin.model_path if twin else None
                 new = self._numbered(new, work.highest)

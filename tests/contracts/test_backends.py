@@ -12,6 +12,7 @@ from ai_engine.artifacts.local import LocalStore
 from ai_engine.catalogue.sqlite import SqliteCatalogue
 from ai_engine.testing.artifacts_contract import ArtifactStoreContract
 from ai_engine.testing.catalogue_contract import CatalogueContract
+from ai_engine.testing.memory_store import MemoryStore
 
 
 class TestLocalStore(ArtifactStoreContract):
@@ -19,6 +20,15 @@ class TestLocalStore(ArtifactStoreContract):
     def open_store(self, tmp_path: Path) -> Callable[[], LocalStore]:
         directory = ModelDirectory(str(tmp_path))
         return lambda: LocalStore(str(tmp_path / "artifacts"), directory.sandbox)
+
+
+class TestMemoryStore(ArtifactStoreContract):
+    """One without files: what works over it works over any."""
+
+    @pytest.fixture
+    def open_store(self) -> Callable[[], MemoryStore]:
+        store = MemoryStore()
+        return lambda: store
 
 
 class TestSqliteCatalogue(CatalogueContract):

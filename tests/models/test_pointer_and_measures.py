@@ -250,6 +250,7 @@ def taken(directory: str) -> int:
     return sum(inodes.values())
 
 
+@pytest.mark.usefixtures("local_files")
 @pytest.mark.parametrize("size", [0.2, 1.0], ids=["small", "large"])
 def test_cleaning_up_frees_the_disk_as_it_says(manager: ModelManager, size: float) -> None:
     for seed in range(20):
@@ -266,6 +267,7 @@ def test_cleaning_up_frees_the_disk_as_it_says(manager: ModelManager, size: floa
     assert left == ["cpu@1.0.19.pkl"]
 
 
+@pytest.mark.usefixtures("local_files")
 def test_bytes_go_with_their_last_user(manager: ModelManager) -> None:
     manager.save_model("a", large(1))
     manager.save_model("b", large(1))

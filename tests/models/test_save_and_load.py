@@ -64,6 +64,7 @@ def test_what_is_loaded_is_made_of_the_bytes_and_shared(
     assert open_manager().get_model("cpu") is loaded
 
 
+@pytest.mark.usefixtures("local_files")
 def test_arrays_are_mapped_and_can_be_written_without_touching_the_file(
     manager: ModelManager, open_manager: Open
 ) -> None:
@@ -259,6 +260,7 @@ def artifact_of(manager: ModelManager, name: str) -> Path:
     return Path(manager.model_dir, ".engine", "artifacts", entry["digest"].partition(":")[2])
 
 
+@pytest.mark.usefixtures("local_files")
 @pytest.mark.parametrize("damage", ["flip", "truncate", "empty", "gone", "link", "directory"])
 def test_a_damaged_large_model_is_never_deserialised_and_hurts_no_other(
     manager: ModelManager, damage: str, tmp_path: Path
@@ -300,6 +302,7 @@ def test_a_damaged_row_is_answered_from_the_file_and_two_damaged_copies_raise(ma
         manager.get_model("cpu")
 
 
+@pytest.mark.usefixtures("local_files")
 def test_saving_equal_bytes_over_a_damaged_file_repairs_it(manager: ModelManager) -> None:
     manager.save_model("cpu", large(1))
     file = artifact_of(manager, "cpu")
