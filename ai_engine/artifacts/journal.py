@@ -1,16 +1,32 @@
-"""Operations that wait for the catalogue: one small synced file each, in order."""
+"""Operations that wait for the catalogue: one small synced file each, in order.
+
+The directory and the files in it are believed only where nobody else can have written them: what they say is
+given to the catalogue.
+"""
 
 from __future__ import annotations
 
+import errno
 import fcntl
-import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
-from typing import Any
+import re
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from ai_engine.artifacts.files import make_directory, storage_errors, sync_directory, write_all
-from ai_engine.artifacts.protocol import Waiting
+from ai_engine.artifacts.protocol import JournalEntry
+from ai_engine.domain.errors import StorageError
+
+_NAME = re.compile(r"([0-9]{1,18})\.json", re.ASCII)
+# How long the lock is waited for. It is held for a few syncs; whoever keeps it longer has been stopped.
+_PATIENCE = 10.0
+# A change within the clock's granularity leaves the times of a directory as they were. Two seconds is the
+# coarsest granularity of a file system in use (FAT).
+_SETTLED_NS = 2_000_000_000
+# What opening an entry says when it will never be readable: no permission, a link, a socket or a pipe.
+_LASTING = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EISDIR})
 
 
 class LocalJournal:
@@ -22,99 +38,176 @@ class LocalJournal:
         The directory; made when the first operation has to wait.
     owner : str
         Whose operations these are: another registry may keep its own in the same directory.
+    lock : str
+        A directory that exists, the same for all processes of the registry wherever their journals are.
+    patience : float
+        Seconds for which the lock is waited for.
     """
 
-    def __init__(self, path: str, owner: str) -> None:
-        self.location = path
-        self._owner = owner
+    def __init__(self, path: str, owner: str, lock: str, patience: float = _PATIENCE) -> None:
+        self.location = os.path.abspath(path)
+        self.owner = owner
+        self._lock, self._patience = lock, patience
 
-    def append(self, operation: Mapping[str, Any]) -> Waiting:
-        with storage_errors(self.location):
-            make_directory(os.path.dirname(self.location))
-            make_directory(self.location, mode=0o700)
-            with self.lock():
-                names = self._names()
-                number = int(names[-1].partition(".")[0]) + 1 if names else 1
-                entry = f"{number:012d}.json"
-                path = f"{self.location}/{entry}"
-                aside = f"{path}.new"
-                descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-                try:
-                    write_all(descriptor, json.dumps({**operation, "owner": self._owner}).encode())
-                    os.fsync(descriptor)
-                    os.rename(aside, path)
-                    sync_directory(self.location)
-                except BaseException:
-                    for left in (aside, path):  # what is refused must not be replayed one day
-                        with suppress(FileNotFoundError):
-                            os.unlink(left)
-                    raise
-                finally:
-                    os.close(descriptor)
-        return Waiting(entry, dict(operation))
+    # -- locks -----------------------------------------------------------------------------------------------
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Exclude every other writer of the journal."""
-        descriptor = os.open(self.location, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    def exclusive(self) -> Iterator[None]:
+        with self._locked(self._lock, fcntl.LOCK_EX):
             yield
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        with self._locked(self._lock, fcntl.LOCK_SH):
+            yield
+
+    @contextmanager
+    def _locked(self, directory: str, how: int) -> Iterator[None]:
+        with storage_errors(directory):
+            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            self._wait_for(descriptor, how)
+            yield
+        finally:
+            # A process that was forked meanwhile has the lock too, and keeps it past our closing.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            os.close(descriptor)
+
+    def _wait_for(self, descriptor: int, how: int) -> None:
+        give_up = time.monotonic() + self._patience
+        while True:
+            try:
+                fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+                return
+            except BlockingIOError as error:
+                if time.monotonic() > give_up:
+                    raise StorageError(
+                        f"the outage journal {self.location} has been kept locked for {self._patience:.0f} s "
+                        "by another process. Nothing was saved. Find it with `fuser` and end it."
+                    ) from error
+            time.sleep(0.001)
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    def names(self) -> list[str]:
+        with self._opened() as directory:
+            found = [] if directory is None else os.listdir(directory)
+        return sorted((name for name in found if name.endswith(".json")), key=_order)
+
+    def read(self, name: str) -> JournalEntry | None:
+        with self._opened() as directory:
+            if directory is None:
+                return None
+            try:
+                return _read(directory, name)
+            except FileNotFoundError:
+                return None
+            except OSError as error:
+                problem = f"cannot be read ({os.strerror(error.errno or 0)})"
+                return JournalEntry(name, None, problem, error.errno in _LASTING)
+
+    @contextmanager
+    def _opened(self) -> Iterator[int | None]:
+        """Open the directory for reading; None where there is none."""
+        try:
+            descriptor = os.open(self.location, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except (FileNotFoundError, NotADirectoryError):  # of the latter `append` complains
+            yield None
+            return
+        except OSError as error:
+            raise StorageError(f"the outage journal {self.location} cannot be read: {error}") from error
+        try:
+            yield descriptor
         finally:
             os.close(descriptor)
 
-    @contextmanager
-    def replaying(self) -> Iterator[list[Waiting]]:
-        with ExitStack() as held:
-            with suppress(FileNotFoundError, NotADirectoryError):
-                held.enter_context(self.lock())
-            yield self.waiting()
+    def has(self, name: str) -> bool:
+        return os.path.lexists(f"{self.location}/{name}")
 
-    def _names(self) -> list[str]:
+    def stamp(self) -> int | None:
+        now = time.time_ns()
         try:
-            return sorted(name for name in os.listdir(self.location) if name.endswith(".json"))
-        except (FileNotFoundError, NotADirectoryError):  # of the latter `append` complains
-            return []
+            changed = os.stat(self.location).st_mtime_ns
+        except OSError:
+            return 0
+        return changed if now - changed > _SETTLED_NS else None
 
-    def waiting(self) -> list[Waiting]:
-        return [entry for entry in self._all() if entry.operation.get("owner", self._owner) == self._owner]
+    # -- writing ---------------------------------------------------------------------------------------------
 
-    def strangers(self) -> list[str]:
-        return sorted(
-            {str(entry.operation.get("owner", self._owner)) for entry in self._all()} - {self._owner}
-        )
+    def append(self, document: bytes) -> str:
+        with storage_errors(self.location):
+            make_directory(os.path.dirname(self.location))
+            make_directory(self.location, mode=0o700)
+            # Beside the registry's own lock, for those who share the directory and not the registry.
+            with self._locked(self.location, fcntl.LOCK_EX):
+                # Never a name that was there before, so that what was read of an entry stays true.
+                newest = max(map(_order, self.names()), default=(0, ""))[0]
+                self._remove_unfinished()
+                name = f"{max(newest + 1, time.time_ns() // 1000):016d}.json"
+                self._write(name, document)
+        return name
 
-    def _all(self) -> list[Waiting]:
-        found = []
-        for name in self._names():
-            with suppress(FileNotFoundError), open(f"{self.location}/{name}", encoding="utf-8") as file:
-                text = file.read()
-                try:
-                    operation = json.loads(text)
-                except ValueError:
-                    operation = None
-                found.append(Waiting(name, operation if isinstance(operation, dict) else {}))
-        return found
+    def _remove_unfinished(self) -> None:
+        """Remove what writers that were killed left; those that live hold the lock."""
+        for name in os.listdir(self.location):
+            if name.endswith(".json.new"):
+                with suppress(FileNotFoundError):
+                    os.unlink(f"{self.location}/{name}")
 
-    def remove(self, entry: str) -> None:
-        with suppress(FileNotFoundError):
-            os.unlink(f"{self.location}/{entry}")
-        sync_directory(self.location)
+    def _write(self, name: str, document: bytes) -> None:
+        path = f"{self.location}/{name}"
+        aside = f"{path}.new"
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        try:
+            write_all(descriptor, document)
+            os.fsync(descriptor)
+            os.rename(aside, path)
+            sync_directory(self.location)
+        except BaseException:
+            for left in (aside, path):  # what is refused must not be replayed one day
+                with suppress(FileNotFoundError):
+                    os.unlink(left)
+            raise
+        finally:
+            os.close(descriptor)
 
-    def reject(self, entry: str) -> str:
-        aside = f"{self.location}/{entry}.rejected"
-        os.rename(f"{self.location}/{entry}", aside)
-        sync_directory(self.location)
+    def remove(self, name: str) -> None:
+        with storage_errors(self.location):
+            with suppress(FileNotFoundError):
+                os.unlink(f"{self.location}/{name}")
+            sync_directory(self.location)
+
+    def reject(self, name: str) -> str | None:
+        with storage_errors(self.location), self._locked(self.location, fcntl.LOCK_EX):
+            aside, tries = f"{self.location}/{name}.rejected", 1
+            while os.path.lexists(aside):  # of an earlier outage: kept as well
+                tries += 1
+                aside = f"{self.location}/{name}.{tries}.rejected"
+            try:
+                os.rename(f"{self.location}/{name}", aside)
+            except FileNotFoundError:  # another process was first
+                return None
+            sync_directory(self.location)
         return aside
 
     def rejected(self) -> list[str]:
-        with suppress(FileNotFoundError, NotADirectoryError):
-            names = sorted(os.listdir(self.location))
-            return [f"{self.location}/{name}" for name in names if name.endswith(".rejected")]
-        return []
+        with self._opened() as directory:
+            found = [] if directory is None else sorted(os.listdir(directory))
+        return [f"{self.location}/{name}" for name in found if name.endswith(".rejected")]
 
-    def stamp(self) -> int:
-        try:
-            return os.stat(self.location).st_mtime_ns
-        except FileNotFoundError:
-            return 0
+
+def _order(name: str) -> tuple[int, str]:
+    """Return what entries are sorted by; what is not named as we name them comes first."""
+    ours = _NAME.fullmatch(name)
+    return (int(ours[1]) if ours else 0), name
+
+
+def _read(directory: int, name: str) -> JournalEntry:
+    """Read an entry, unless it is one that our own saves did not write."""
+    # Of a pipe, opening for reading would wait for a writer.
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            return JournalEntry(name, None, "is not a regular file", True)
+        return JournalEntry(name, file.read(), None, False)

@@ -16,7 +16,8 @@ from ai_engine.catalogue.protocol import Transaction
 from ai_engine.domain.errors import ArtifactCorruptedError, StorageError
 from ai_engine.domain.records import Digest, ModelVersion, Place
 from ai_engine.registry import records
-from ai_engine.registry.outage import Outage
+from ai_engine.registry.operations import writing_alone
+from ai_engine.registry.outage import SET_ASIDE, Outage
 from ai_engine.registry.reading import Reader
 from ai_engine.registry.records import Records
 from ai_engine.registry.stores import Stores
@@ -123,19 +124,21 @@ class Doctor:
 
     def _journal(self, repair: bool) -> Iterator[Finding]:
         journal = self._stores.journal
-        for entry in self._outage.waiting():
-            repaired = False
-            if repair:
-                with suppress(StorageError):
-                    self._outage.replay()
-                    repaired = True
-            detail = f"{entry.operation.get('kind', 'an unreadable operation')} waits for the catalogue"
-            yield Finding(Severity.DISORDER, "journal", f"{journal.location}/{entry.entry}", detail, repaired)
-        for owner in journal.strangers():
-            detail = f"operations of the registry in {owner} wait here; it takes them in when it is opened"
-            yield Finding(Severity.NOTE, "journal", journal.location, detail)
+        found = self._outage.queued()
+        repaired = False
+        if repair and found:
+            with suppress(StorageError):
+                self._outage.replay()
+                repaired = True
+        left = {item.entry for item in self._outage.queued()}
+        for item in found:
+            done = repaired and item.entry not in left
+            subject = f"{journal.location}/{item.entry}"
+            yield Finding(Severity.DISORDER, "journal", subject, item.operation.told, done)
+        for told in self._outage.strangers():
+            yield Finding(Severity.NOTE, "journal", journal.location, told)
         for path in journal.rejected():
-            detail = "could not be applied and is kept; read it, then remove it"
+            detail = f"could not be applied and was set aside; {SET_ASIDE}"
             yield Finding(Severity.DISORDER, "journal", path, detail)
 
     def _leftovers(self, repair: bool) -> Iterator[Finding]:
@@ -222,8 +225,7 @@ class Doctor:
         with self._stores.catalogue.read() as snapshot:
             unused = [digest for digest in self._stores.artifacts.list() if not snapshot.user(digest)]
         for digest in unused:
-            with self._stores.journal.replaying() as waiting, self._stores.catalogue.write() as work:
-                awaited = {entry.operation.get("digest") for entry in waiting}
+            with writing_alone(self._stores.catalogue, self._stores.journal) as (work, awaited):
                 if self._in_use(work, digest) or digest in awaited:
                     continue
                 if digest in recorded:
@@ -239,7 +241,7 @@ class Doctor:
 
     def _records(self) -> Iterator[Finding]:
         """Find records of versions that the catalogue does not know: it was lost, or set back."""
-        known = {item.new.model_id for item in self._outage.pending()}
+        known = {version.model_id for version in self._outage.saved()}
         with self._stores.catalogue.read() as snapshot:
             known |= {version.model_id for version in snapshot.everything()}
             debris = {item.path for item in snapshot.debris(-1)}
