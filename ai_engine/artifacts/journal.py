@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 
 from ai_engine.artifacts.files import make_directory, storage_errors, sync_directory, write_all
 from ai_engine.artifacts.protocol import JournalEntry
-from ai_engine.domain.errors import StorageError
+from ai_engine.domain.errors import StorageError, UnsafeDirectoryError
 
 _NAME = re.compile(r"([0-9]{1,18})\.json", re.ASCII)
 # How long the lock is waited for. It is held for a few syncs; whoever keeps it longer has been stopped.
@@ -111,15 +111,29 @@ class LocalJournal:
         """Open the directory for reading; None where there is none."""
         try:
             descriptor = os.open(self.location, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        except (FileNotFoundError, NotADirectoryError):  # of the latter `append` complains
-            yield None
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if os.path.islink(self.location):
+                raise self._unsafe("is a symbolic link") from error
+            yield None  # of a file `append` complains
             return
         except OSError as error:
             raise StorageError(f"the outage journal {self.location} cannot be read: {error}") from error
         try:
+            problem = _not_ours_alone(os.fstat(descriptor))
+            if problem is not None:
+                raise self._unsafe(problem)
             yield descriptor
         finally:
             os.close(descriptor)
+
+    def _unsafe(self, problem: str) -> UnsafeDirectoryError:
+        return UnsafeDirectoryError(
+            self.location,
+            problem,
+            "the outage journal",
+            "Nothing of it was applied. Look at what is in it; then make it yours with `chown` and "
+            "`chmod 700`, or set AI_ENGINE_JOURNAL_DIR to a directory that only you can write.",
+        )
 
     def has(self, name: str) -> bool:
         return os.path.lexists(f"{self.location}/{name}")
@@ -138,6 +152,7 @@ class LocalJournal:
         with storage_errors(self.location):
             make_directory(os.path.dirname(self.location))
             make_directory(self.location, mode=0o700)
+            self.names()  # raises where what is written here could be written over
             # Beside the registry's own lock, for those who share the directory and not the registry.
             with self._locked(self.location, fcntl.LOCK_EX):
                 # Never a name that was there before, so that what was read of an entry stays true.
@@ -196,6 +211,15 @@ class LocalJournal:
         return [f"{self.location}/{name}" for name in found if name.endswith(".rejected")]
 
 
+def _not_ours_alone(found: os.stat_result) -> str | None:
+    """Return why somebody else may have written a file or directory; None where nobody can have."""
+    if found.st_uid != os.geteuid():
+        return "belongs to another user"
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return "can be written by other users"
+    return None
+
+
 def _order(name: str) -> tuple[int, str]:
     """Return what entries are sorted by; what is not named as we name them comes first."""
     ours = _NAME.fullmatch(name)
@@ -210,4 +234,7 @@ def _read(directory: int, name: str) -> JournalEntry:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             return JournalEntry(name, None, "is not a regular file", True)
+        problem = _not_ours_alone(found)
+        if problem is not None:
+            return JournalEntry(name, None, problem, True)
         return JournalEntry(name, file.read(), None, False)

@@ -233,14 +233,17 @@ class NewerCatalogueError(AIEngineError, RuntimeError):
 
 
 class UnsafeDirectoryError(AIEngineError, PermissionError):
-    """The default directory is one that somebody else could write models into."""
+    """A directory whose content is believed is one that somebody else could write into."""
 
-    def __init__(self, path: str, problem: str) -> None:
+    def __init__(
+        self,
+        path: str,
+        problem: str,
+        what: str = "the default directory",
+        remedy: str = "Set AI_ENGINE_MODEL_DIR to a directory that only you can write.",
+    ) -> None:
         self.path, self.problem = path, problem
-        super().__init__(
-            f"the default directory {path} {problem}, so what it holds cannot be trusted. "
-            "Set AI_ENGINE_MODEL_DIR to a directory that only you can write."
-        )
+        super().__init__(f"{what} {path} {problem}, so what it holds cannot be trusted. {remedy}")
 
 
 class ClosedError(AIEngineError, RuntimeError):
