@@ -198,18 +198,40 @@ def test_an_operation_that_cannot_be_applied_is_kept_aside_and_stops_nothing(
     assert "cannot be applied" in caplog.text
 
 
-def test_a_version_that_another_saved_meanwhile_gets_the_next_number(database: Path, tmp_path: Path) -> None:
+def test_a_version_that_waits_where_nobody_looks_keeps_its_number(
+    database: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = tmp_path / ".engine" / "outage"
     with ModelManager(tmp_path) as manager:
         mend = missing(database)
         manager.save_model("cpu", "journalled")
-        journal = tmp_path / ".engine" / "outage"
         shutil.move(journal, tmp_path / "kept")
         mend()
         manager.save_model("cpu", "direct")
         shutil.move(tmp_path / "kept", journal)
     with ModelManager(tmp_path) as again:
-        found = {again.get_model("cpu", version) for version in again.model_versions["cpu"]}
-        assert found == {"before", "journalled", "direct"}
+        found = [again.get_model("cpu", version) for version in again.model_versions["cpu"]]
+        assert found == ["before", "direct", "journalled"]
+        assert again.get_model("cpu", "1.0.1") == "journalled"
+    assert "another version" not in caplog.text
+
+
+def test_a_version_that_waits_unknown_to_anybody_is_renumbered_aloud(
+    database: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = tmp_path / ".engine" / "outage"
+    with ModelManager(tmp_path) as manager:
+        mend = missing(database)
+        manager.save_model("cpu", "journalled")
+        shutil.move(journal, tmp_path / "kept")
+        (tmp_path / "cpu@1.0.1.pkl").unlink()  # what tells of it without the journal
+        mend()
+        manager.save_model("cpu", "direct")
+        shutil.move(tmp_path / "kept", journal)
+    with ModelManager(tmp_path) as again:
+        found = {version: again.get_model("cpu", version) for version in again.model_versions["cpu"]}
+        assert found == {"1.0.0": "before", "1.0.1": "direct", "1.0.2": "journalled"}
+    assert "cpu@1.0.1 is another version by now" in caplog.text
 
 
 def test_when_the_journal_fails_too_the_save_raises_and_registering_keeps_it_in_memory(

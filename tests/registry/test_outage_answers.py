@@ -1,0 +1,188 @@
+"""What a registry answers is the same with a database and with one that cannot be written."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from ai_engine import AIEngineError
+from ai_engine.catalogue import sqlite as sqlite_catalogue
+from ai_engine.domain.records import Run
+from ai_engine.domain.search import EVERYTHING, Search
+from ai_engine.models import ModelManager, ModelPerformance
+from tests.catalogue.test_listing import searches
+from tests.models.estimators import large
+from tests.registry.outages import locked
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+NAMES = ("a", "ab", "B")
+NUMBERS = ("1.0.0", "1.0.1", "1.10", "2", "nightly")
+# Halves, quarters and eighths: their sums are exact in whatever order they are added.
+SCORES = (None, 0.5, 0.75, 0.125, float("nan"), 3)
+
+_COUNT = count()
+
+Act = Callable[[ModelManager], object]
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_catalogue, "PATIENCE", 0.0)
+
+
+def moments() -> st.SearchStrategy[datetime | None]:
+    return st.none() | st.integers(-5, 70).map(lambda hours: START + timedelta(hours=hours, microseconds=1))
+
+
+def performances() -> st.SearchStrategy[ModelPerformance]:
+    score = st.sampled_from(SCORES)
+    counts = st.sampled_from([None, 5, 5.0, 5.5])  # the last is refused
+    return st.builds(
+        ModelPerformance, score, score, score, score, score, score, score, moments(), counts, st.just(7)
+    )
+
+
+def runs() -> st.SearchStrategy[Run]:
+    sizes = st.sampled_from([None, 100, 2.0, 2.5, "many"])
+    used = st.sampled_from([{}, {"alpha": 0.1, "at": START}, {"k": [1, 2]}])
+    return st.builds(Run, moments(), moments(), sizes, used, st.sampled_from(SCORES))
+
+
+@st.composite
+def acts(draw: st.DrawFn) -> tuple[str, Act]:
+    name, number = draw(st.sampled_from(NAMES)), draw(st.sampled_from(NUMBERS))
+    kind = draw(st.sampled_from(["save", "save", "save as", "register", "measure", "measure", "run"]))
+    if kind in ("save", "save as"):
+        value = draw(st.sampled_from([1, "text", b"bytes", large(3, 0.3)]))
+        given = {
+            "version": number if kind == "save as" else None,
+            "model_type": draw(st.sampled_from([None, "kind", "é"])),
+            "algorithms": draw(st.sampled_from([None, ["Ridge", "Lasso"]])),
+            "metadata": draw(st.sampled_from([None, {"a": 1}, {"a": "x", "two words": {"b": True}}])),
+            "activate": draw(st.booleans()),
+            "performance": draw(st.none() | performances()),
+            "run": draw(st.none() | runs()),
+        }
+        return f"{kind} {name} {number}", lambda m: m.registry.save(name, value, **given).version
+    if kind == "register":
+        # Equal bytes would only make the version active, which has to wait for the database.
+        unique = [next(_COUNT)]
+        return f"{kind} {name} {number}", lambda m: m.register_model(name, unique, number)
+    if kind == "measure":
+        measured = draw(st.lists(performances(), min_size=1, max_size=3))
+        return f"{kind} {name} {number}", lambda m: m.registry.record(name, number, *measured)
+    run = draw(runs())
+    return f"{kind} {name} {number}", lambda m: m.registry.record_run(name, number, run)
+
+
+def outcome(act: Act, manager: ModelManager) -> object:
+    try:
+        return act(manager)
+    except AIEngineError as error:
+        return type(error), str(error).replace(manager.model_dir, "")
+
+
+def answers(manager: ModelManager, wanted: list[Search]) -> Iterator[tuple[str, object]]:
+    """Yield what a manager can be asked, without ids and with moments as their order."""
+    registry = manager.registry
+    everything, _, _ = registry.describe()
+    when = sorted({entry[key] for entry in everything for key in ("created_at", "updated_at")})
+    order = {moment: rank for rank, moment in enumerate(when)}
+    ids = {entry["model_id"]: rank for rank, entry in enumerate(everything)}
+
+    def told(entry: dict[str, Any]) -> dict[str, Any]:
+        normal = dict(entry, model_id=ids[entry["model_id"]], model_path=Path(entry["model_path"]).name)
+        for key in ("created_at", "updated_at"):
+            normal[key] = order[entry[key]]
+        if (entry["last_metric_update"] or "") > "2026-02":  # measured now
+            normal["last_metric_update"] = "now"
+        del normal["seq"]
+        return normal
+
+    for search in (EVERYTHING, *wanted):
+        entries, total, source = registry.describe(search=search)
+        yield f"list {search}", ([told(entry) for entry in entries], total, source)
+        for limit in (1, 3):
+            page, counted, _ = registry.describe(search=search, limit=limit)
+            assert (page, counted) == (entries[:limit], total)
+            if len(entries) > limit:
+                rest, _, _ = registry.describe(search=search, after=search.order.position(page[-1]))
+                assert rest == entries[limit:]
+    yield "names", (list(manager.models), list(manager.active_models.items()))
+    for name in NAMES:
+        versions = registry.versions(name)
+        yield f"versions {name}", versions
+        yield f"runs {name}", list(map(_typed, registry.runs(name)))
+        yield f"active {name}", (registry.active(name), manager.get_model(name))
+        for version in versions:
+            found = registry.find(name, version)
+            assert found is not None
+            yield f"found {name} {version}", (found.is_active, found.artifact.digest, found.artifact.size)
+            yield f"runs {name} {version}", list(map(_typed, registry.runs(name, version)))
+            yield f"object {name} {version}", manager.get_model(name, version)
+            history = registry.performances(name, version)
+            yield f"measured {name} {version}", [_timeless(measured) for measured in history]
+            yield f"newest {name} {version}", _timeless(registry.latest_performance(name, version))
+
+
+def _timeless(performance: ModelPerformance | None) -> object:
+    if performance is None:
+        return None
+    at = performance.last_updated
+    assert at is not None
+    assert at.tzinfo is UTC
+    now = at > START + timedelta(days=30)
+    numbers = (performance.mae, performance.accuracy_score, performance.training_samples)
+    return numbers, tuple(map(type, numbers)), "now" if now else at
+
+
+def _typed(run: dict[str, Any]) -> object:
+    return run, [(key, type(value)) for key, value in run.items()]
+
+
+# To make a failing sequence shorter takes minutes of a locked database; it has seven steps as it is.
+@settings(
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+)
+@given(
+    before=st.lists(acts(), max_size=5),
+    during=st.lists(acts(), min_size=1, max_size=7),
+    wanted=st.lists(searches, min_size=2, max_size=6),
+)
+def test_the_same_calls_have_the_same_answers(
+    before: list[tuple[str, Act]], during: list[tuple[str, Act]], wanted: list[Search]
+) -> None:
+    directory = Path(tempfile.mkdtemp())
+    try:
+        with ExitStack() as stack:
+            healthy = stack.enter_context(ModelManager(directory / "healthy"))
+            troubled = stack.enter_context(ModelManager(directory / "troubled"))
+            for what, act in before:
+                assert outcome(act, troubled) == outcome(act, healthy), what
+            with locked(directory / "troubled"):
+                for what, act in during:
+                    assert outcome(act, troubled) == outcome(act, healthy), what
+                assert list(answers(troubled, wanted)) == list(answers(healthy, wanted))
+                with ModelManager(directory / "troubled") as other:  # as another process finds it
+                    assert list(answers(other, wanted)) == list(answers(healthy, wanted))
+        with (
+            ModelManager(directory / "healthy") as healthy,
+            ModelManager(directory / "troubled") as troubled,
+        ):
+            assert list(answers(troubled, wanted)) == list(answers(healthy, wanted))
+            assert troubled.registry.health()["status"] == "healthy"
+    finally:
+        shutil.rmtree(directory)
