@@ -201,6 +201,8 @@ class Outage:
     ) -> SavedVersion:
         """Make a version durable without the catalogue; `kept` are numbers that nobody else may get."""
         new = wire.complete(new)
+        if new.version is not None:
+            self._number(new, kept)  # a number that is taken is refused before its bytes are stored
         with ExitStack() as held:
             if ready.data is not None:
                 writer = held.enter_context(self._stores.artifacts.create())

@@ -15,7 +15,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from ai_engine import AIEngineError
+from ai_engine import AIEngineError, InvalidInputError, VersionExistsError
 from ai_engine.catalogue import sqlite as sqlite_catalogue
 from ai_engine.domain.records import Run
 from ai_engine.domain.search import EVERYTHING, Search
@@ -88,6 +88,8 @@ def acts(draw: st.DrawFn) -> tuple[str, Act]:
 def outcome(act: Act, manager: ModelManager) -> object:
     try:
         return act(manager)
+    except (InvalidInputError, VersionExistsError):
+        return "refused"  # for whichever reason is found first, where there are two
     except AIEngineError as error:
         return type(error), str(error).replace(manager.model_dir, "")
 
