@@ -325,6 +325,8 @@ class SqliteCatalogue:
         except FileNotFoundError as error:
             problem = f"{error.filename} is gone"
         self._retire()
+        if not os.path.exists(self.location):
+            self._file.guard.check_new(self.location)  # tells what can be done about it
         raise CatalogueUnavailableError(self.location, problem)
 
     def _retire(self) -> None:

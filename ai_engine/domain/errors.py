@@ -102,13 +102,20 @@ class ConflictError(AIEngineError):
 
 
 class VersionExistsError(ConflictError, FileExistsError):
-    """A version is written once: this one exists."""
+    """A version is written once: this one exists.
 
-    def __init__(self, name: str, version: str) -> None:
-        self.name, self.version = name, version
+    Attributes
+    ----------
+    trouble : str or None
+        Why the database could not be asked, and another place tells of the version.
+    """
+
+    def __init__(self, name: str, version: str, trouble: str | None = None) -> None:
+        self.name, self.version, self.trouble = name, version, trouble
+        known = f" The database could not be asked, and the records beside the models tell so: {trouble}"
         super().__init__(
             f"version {version!r} of model {name!r} exists, and a version is never overwritten. "
-            "Leave the version out to get the next free number, or choose another."
+            f"Leave the version out to get the next free number, or choose another.{known if trouble else ''}"
         )
 
 

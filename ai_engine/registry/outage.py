@@ -94,7 +94,7 @@ class Outage:
         self.reason: str | None = None
 
     def note(self, error: StorageError) -> None:
-        """Remember and log why the catalogue cannot be used."""
+        """Remember why the catalogue cannot be used, and log it."""
         self.reason = str(error)
         log.error("the catalogue cannot be used, and the engine goes on without it: %s", error)
 
@@ -256,8 +256,9 @@ class Outage:
         with _unsafe_is_storage():
             taken = self._promised(new.name) | set(kept)
         if new.version is not None:
-            if new.version in taken or self._is_known(new.name, new.version):
+            if new.version in taken:
                 raise VersionExistsError(new.name, new.version)
+            self._check_unknown(new.name, new.version)
             return new.version
         taken |= self._highest(new.name)
         numbered = [version for version in taken if versions.parse(version)]
@@ -283,19 +284,30 @@ class Outage:
             with self._stores.catalogue.read() as snapshot:
                 highest = snapshot.highest(name)
                 return {highest} if highest else set()
-        except StorageError:
+        except StorageError as error:
+            self._note_again(error)
             return {record.version for record in self._records if record.new.name == name}
 
-    def _is_known(self, name: str, version: str) -> bool:
+    def _check_unknown(self, name: str, version: str) -> None:
+        """Raise VersionExistsError where the catalogue knows a version; the records, where it cannot tell."""
         try:
             with self._stores.catalogue.read() as snapshot:
                 if snapshot.find(name, version) is not None:
-                    return True
+                    raise VersionExistsError(name, version)
                 if snapshot.is_debris(self._stores.shelf.path(name, version, lambda _: True)):
-                    return False
-        except StorageError:
-            return self._records.find(name, version) is not None
-        return self._is_promised_elsewhere(name, version)
+                    return
+        except StorageError as error:
+            self._note_again(error)
+            if self._records.find(name, version) is not None:
+                raise VersionExistsError(name, version, str(error)) from error
+            return
+        if self._is_promised_elsewhere(name, version):
+            raise VersionExistsError(name, version)
+
+    def _note_again(self, error: StorageError) -> None:
+        """Remember what the last attempt said: the first one only knows that a file is gone."""
+        if str(error) != self.reason:
+            self.note(error)
 
     def check_promise(self, name: str, version: str) -> None:
         """Raise NumberPromisedError where a number was given to a save that waits in another journal."""

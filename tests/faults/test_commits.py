@@ -35,7 +35,7 @@ def test_a_commit_into_a_file_that_was_deleted_is_none(tmp_path: Path) -> None:
                 path.unlink()
 
     try:
-        with pytest.raises(CatalogueUnavailableError, match="is gone"):
+        with pytest.raises(CatalogueUnavailableError, match="was deleted"):
             write_and_delete()
     finally:
         stores.catalogue.close()
