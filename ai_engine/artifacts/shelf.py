@@ -134,6 +134,8 @@ class LocalShelf:
         return os.path.isfile(path)
 
     def mend(self, path: str, data: bytes | None, source: str | None = None) -> None:
+        if os.path.dirname(path) != self._directory.path:
+            return  # whatever the catalogue says, nothing outside the model directory is ours to write
         with self.stage(data) as staged:
             self.place(staged.entry, data, source, path)
 

@@ -16,8 +16,9 @@ from uuid import uuid4
 from ai_engine.artifacts.protocol import Journal, JournalEntry
 from ai_engine.catalogue.protocol import Catalogue, Transaction
 from ai_engine.domain import clock
+from ai_engine.domain.digests import is_digest
 from ai_engine.domain.errors import StorageError
-from ai_engine.domain.names import check_name, check_version, file_name
+from ai_engine.domain.names import check_name, check_version, is_file_of
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.records import Digest, ModelId, ModelVersion, NewVersion, Place, Run
 from ai_engine.formats import choice
@@ -25,8 +26,7 @@ from ai_engine.registry import wire
 from ai_engine.registry.wire import Document
 
 FORMAT = 1
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
-_DIGESTS = re.compile(_DIGEST.pattern.encode())
+_DIGESTS = re.compile(rb"sha256:[0-9a-f]{64}")
 _UPGRADE = "upgrade novacron-ai-engine on this machine, and it is taken in"
 
 
@@ -294,21 +294,15 @@ def _save(key: str, document: Document, model_dir: str) -> SaveOperation:
     if new.artifact.place is not Place.STORE:
         raise ValueError(f"place is {new.artifact.place.value!r}, and a save that waits has 'store'")
     digest = new.artifact.digest
-    if digest is None or not _DIGEST.fullmatch(digest) or document.get("digest") != digest:
+    if digest is None or not is_digest(digest) or document.get("digest") != digest:
         raise ValueError("digest is missing, or not that of the version")
     path = wire.text(document, "model_path")
     there = wire.text(document, "model_dir") if "model_dir" in document else model_dir
     directory, file = os.path.split(path)
-    if directory != there or not _is_file_of(file, new.name, version):
+    if directory != there or not is_file_of(file, new.name, version):
         raise ValueError(f"model_path is {path[:300]!r}, which is no file of {new.name}@{version}")
     actor = wire.text(document, "actor") if "actor" in document else "ai-engine"
     return SaveOperation(key, new, version, f"{model_dir}/{file}", digest, actor)
-
-
-def _is_file_of(file: str, name: str, version: str) -> bool:
-    """Tell whether a file is called as that of a version is, or as it is where that name was taken."""
-    stem = re.escape(file_name(name, version).removesuffix(".pkl"))
-    return re.fullmatch(rf"{stem}(?:~[0-9]{{1,9}})?\.pkl", file, re.ASCII) is not None
 
 
 # -- the bytes that are needed ------------------------------------------------------------------------------

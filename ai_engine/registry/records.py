@@ -8,12 +8,14 @@ there is none.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
 from ai_engine.artifacts.protocol import Shelf
 from ai_engine.domain import clock
+from ai_engine.domain.names import is_file_of
 from ai_engine.domain.records import ModelVersion, NewVersion
 from ai_engine.registry import wire
 
@@ -122,4 +124,7 @@ def _parsed(path: str, data: bytes) -> Record | None:
         waits_in = wire.text(document, "waits_in") if "waits_in" in document else None
     except ValueError:
         return None
+    file = os.path.basename(path)
+    if os.path.normpath(path) != path or not is_file_of(file, new.name, str(new.version)):
+        return None  # no record that we wrote leads anywhere else
     return Record(new, str(new.version), path, waits_in)

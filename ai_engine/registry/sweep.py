@@ -10,6 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from ai_engine.catalogue.protocol import Debris, Transaction
+from ai_engine.domain.digests import is_digest
 from ai_engine.domain.errors import StorageError
 from ai_engine.domain.records import Digest
 from ai_engine.registry.operations import writing_alone
@@ -51,6 +52,8 @@ class Sweeper:
         return self._remove_artifact(work, item.digest, awaited)
 
     def _remove_artifact(self, work: Transaction, digest: Digest, awaited: frozenset[str]) -> int:
+        if not is_digest(digest):
+            return 0  # whatever the catalogue says, nothing outside the store is ours to remove
         if work.user(digest) or digest in awaited:
             return 0
         return self._stores.artifacts.delete(digest)
