@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -22,7 +24,7 @@ from ai_engine.domain.search import EVERYTHING, Search
 from ai_engine.models import ModelManager, ModelPerformance
 from tests.catalogue.test_listing import searches
 from tests.models.estimators import large
-from tests.registry.outages import locked
+from tests.registry.outages import entries_of, locked
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = ("a", "ab", "B")
@@ -188,3 +190,52 @@ def test_the_same_calls_have_the_same_answers(
             assert troubled.registry.health()["status"] == "healthy"
     finally:
         shutil.rmtree(directory)
+
+
+def test_a_page_is_full_although_what_was_measured_leaves_it(tmp_path: Path) -> None:
+    with ModelManager(tmp_path) as manager:
+        for mae in (0.1, 0.2, 0.3):
+            measured = ModelPerformance(mae, None, None, None, None, None, None, START)
+            manager.registry.save("cpu", mae, performance=measured)
+        with locked(tmp_path):
+            for version in ("1.0.0", "1.0.1"):
+                manager.update_performance("cpu", version, replace(measured, mae=0.9))
+            page = manager.get_model_info(sort="mae", limit=2)
+            assert [entry["version"] for entry in page["models"]] == ["1.0.2", "1.0.0"]
+            found = manager.get_model_info(where="mae < 0.5")
+            assert (found["total"], len(found["models"])) == (1, 1)
+
+
+def test_what_was_applied_and_could_not_be_removed_counts_once(tmp_path: Path) -> None:
+    """A replay was killed after its commit, and the database is locked again."""
+    measured = ModelPerformance(0.5, None, None, None, None, 0.5, None, START)
+    with ModelManager(tmp_path) as manager:
+        manager.save_model("cpu", "before")
+        with locked(tmp_path):
+            manager.save_model("cpu", "during")
+            manager.update_performance("cpu", "1.0.1", measured)
+            manager.update_performance("cpu", "1.0.0", measured)
+            manager.save_training_history("cpu", "1.0.0", {"dataset_size": 5})
+        copies = {path: path.read_bytes() for path in entries_of(tmp_path)}
+        assert manager.registry.health()["waiting"] == 0
+    for path, data in copies.items():
+        path.write_bytes(data)
+    with locked(tmp_path), ModelManager(tmp_path) as manager:
+        assert manager.model_versions["cpu"] == ["1.0.0", "1.0.1"]
+        info = manager.get_model_info()
+        assert info["total"] == 2
+        assert [entry["metric_count"] for entry in info["models"]] == [1, 1]
+        assert [len(manager.metric_history("cpu", version)) for version in ("1.0.0", "1.0.1")] == [1, 1]
+        assert len(manager.get_training_history("cpu")) == 1
+
+
+def test_a_training_record_of_what_is_in_memory_only_is_read_back(tmp_path: Path) -> None:
+    with ModelManager(tmp_path) as manager:
+        manager.register_model("lock", threading.Lock())
+        for size in (5, 6):
+            manager.save_training_history("lock", "1.0.0", {"dataset_size": size, "started": START})
+        for version in (None, "1.0.0"):
+            records = manager.get_training_history("lock", version)
+            assert [record["dataset_size"] for record in records] == [6, 5]
+            assert {record["started"] for record in records} == {START}
+        assert manager.get_training_history("lock", "2") == []

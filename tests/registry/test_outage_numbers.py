@@ -42,6 +42,19 @@ def test_two_managers_that_wait_get_two_numbers(tmp_path: Path) -> None:
     assert len(told) == 4
 
 
+def test_what_is_appended_within_a_tick_of_the_clock_is_seen(tmp_path: Path) -> None:
+    with ModelManager(tmp_path) as one, ModelManager(tmp_path) as two:
+        one.save_model("cpu", "before")
+        with locked(tmp_path):
+            one.save_model("cpu", "first")
+            assert one.model_versions["cpu"] == ["1.0.0", "1.0.1"]
+            times = os.stat(journal_of(tmp_path))
+            two.save_model("cpu", "second")
+            os.utime(journal_of(tmp_path), ns=(times.st_atime_ns, times.st_mtime_ns))  # as a coarse one says
+            assert one.model_versions["cpu"] == ["1.0.0", "1.0.1", "1.0.2"]
+            assert one.registry.save("cpu", "third").version == "1.0.3"
+
+
 _SAVES = textwrap.dedent(
     """
     import sys, threading
@@ -122,7 +135,8 @@ def test_a_save_into_the_database_goes_behind_one_that_began_to_wait_meanwhile(t
             document = _document_of(other, tmp_path)
             journal.append(document)
         assert saving.result() == "1.0.2"
-    assert versions_of(tmp_path) == {"1.0.0": "before", "1.0.1": "waits", "1.0.2": "into the database"}
+    found = list(versions_of(tmp_path).items())
+    assert found == [("1.0.0", "before"), ("1.0.1", "waits"), ("1.0.2", "into the database")]
 
 
 def _is_locked(directory: Path) -> bool:
@@ -208,3 +222,26 @@ def test_a_process_that_was_forked_meanwhile_does_not_keep_the_journal(tmp_path:
         os.close(writer)
         os.close(reader)
         assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_save_whose_number_is_taken_stores_nothing(tmp_path: Path) -> None:
+    with ModelManager(tmp_path) as manager:
+        manager.save_model("cpu", "before")
+        with locked(tmp_path):
+            manager.save_model("cpu", "waits")
+            for version in ("1.0.0", "1.0.1"):
+                with pytest.raises(VersionExistsError):
+                    manager.save_model("cpu", "refused", version=version)
+    versions_of(tmp_path)
+    assert examine(tmp_path) == []
+
+
+def test_what_a_killed_writer_left_of_an_entry_goes_with_the_next_one(tmp_path: Path) -> None:
+    with ModelManager(tmp_path) as manager:
+        manager.save_model("cpu", "before")
+        with locked(tmp_path):
+            manager.save_model("cpu", "first")
+            (journal_of(tmp_path) / "0000000000000009.json.new").write_text('{"kind": "sa')
+            manager.save_model("cpu", "second")
+            assert {path.suffix for path in journal_of(tmp_path).iterdir()} == {".json"}
+    assert list(versions_of(tmp_path).values()) == ["before", "first", "second"]
