@@ -310,17 +310,25 @@ def _save(key: str, document: Document, model_dir: str) -> SaveOperation:
 
 @contextmanager
 def writing_alone(catalogue: Catalogue, journal: Journal) -> Iterator[tuple[Transaction, frozenset[str]]]:
-    """Write to the catalogue while nothing can begin to wait; yields the digests that what waits needs.
-
-    What cannot be read, what a newer version wrote and what was set aside counts: whatever of it is a digest.
-    """
+    """Write to the catalogue while nothing can begin to wait; yields the digests that what waits needs."""
     with ExitStack() as held, catalogue.write() as work:
         held.enter_context(journal.exclusive())
-        names = (*journal.names(), *map(os.path.basename, journal.rejected()))
-        entries = [entry for name in names if (entry := journal.read(name)) is not None]
-        for entry in entries:
-            if entry.data is None and not entry.lasting:
-                raise StorageError(
-                    f"{journal.location}/{entry.name} {entry.problem}, so nothing is removed now"
-                )
-        yield work, frozenset[str]().union(*(digests_in(entry.data or b"") for entry in entries))
+        yield work, digests_needed(journal)
+
+
+def digests_needed(journal: Journal) -> frozenset[str]:
+    """Return the digests that the journal needs, which is held exclusively.
+
+    What cannot be applied, what a newer version wrote and what was set aside counts, digest by digest.
+
+    Raises
+    ------
+    StorageError
+        If an entry cannot be read now, and may need any.
+    """
+    names = (*journal.names(), *map(os.path.basename, journal.rejected()))
+    entries = [entry for name in names if (entry := journal.read(name)) is not None]
+    for entry in entries:
+        if entry.data is None and not entry.lasting:
+            raise StorageError(f"{journal.location}/{entry.name} {entry.problem}, so nothing is removed now")
+    return frozenset[str]().union(*(digests_in(entry.data or b"") for entry in entries))

@@ -13,7 +13,8 @@ from ai_engine.catalogue.protocol import Debris, Transaction
 from ai_engine.domain.digests import is_digest
 from ai_engine.domain.errors import StorageError
 from ai_engine.domain.records import Digest
-from ai_engine.registry.operations import writing_alone
+from ai_engine.registry.operations import digests_needed, writing_alone
+from ai_engine.registry.records import Records
 from ai_engine.registry.stores import Stores
 
 # Files removed in one transaction; bounds how long other writers wait.
@@ -60,12 +61,25 @@ class Sweeper:
 
     def discard(self, digest: Digest) -> None:
         """Remove the bytes of a save that was refused, unless somebody else has them, or is about to."""
-        with (
-            suppress(StorageError),
-            writing_alone(self._stores.catalogue, self._stores.journal) as (work, awaited),
-        ):
-            if digest not in self._stores.artifacts.in_flight():
-                self._remove_artifact(work, digest, awaited)
+        try:
+            with writing_alone(self._stores.catalogue, self._stores.journal) as (work, awaited):
+                if digest not in self._stores.artifacts.in_flight():
+                    self._remove_artifact(work, digest, awaited)
+        except StorageError:
+            with suppress(StorageError):
+                self._discard_in_an_outage(digest)
+
+    def _discard_in_an_outage(self, digest: Digest) -> None:
+        """Remove bytes that nobody can commit now: whoever saves holds the journal when it looks for them.
+
+        Who locks the database may be rebuilding it, out of the records.
+        """
+        journal = self._stores.journal
+        with journal.exclusive(), self._stores.catalogue.read() as snapshot:
+            recorded = (record.new.artifact.digest for record in Records(self._stores.shelf))
+            needed = {*self._stores.artifacts.in_flight(), *digests_needed(journal), *recorded}
+            if digest not in needed and snapshot.user(digest) is None:
+                self._stores.artifacts.delete(digest)
 
     def sweep_leftovers(self) -> int:
         """Remove what killed writers left; return how many of them there were."""

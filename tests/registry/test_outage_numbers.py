@@ -17,6 +17,7 @@ import pytest
 from ai_engine import StorageError, VersionExistsError
 from ai_engine.artifacts.journal import LocalJournal
 from ai_engine.models import ModelManager
+from tests.models.estimators import large
 from tests.registry.outages import entries_of, examine, impatient, journal_of, locked
 
 pytestmark = pytest.mark.usefixtures(impatient.__name__)
@@ -224,15 +225,17 @@ def test_a_process_that_was_forked_meanwhile_does_not_keep_the_journal(tmp_path:
         assert os.waitpid(child, 0)[1] == 0
 
 
-def test_a_save_whose_number_is_taken_stores_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("refused", ["small", [large(1)]], ids=["small", "large"])
+def test_a_save_whose_number_is_taken_stores_nothing(tmp_path: Path, refused: object) -> None:
     with ModelManager(tmp_path) as manager:
-        manager.save_model("cpu", "before")
+        manager.save_model("cpu", [large(2)])
         with locked(tmp_path):
-            manager.save_model("cpu", "waits")
+            manager.save_model("cpu", [large(3)])
             for version in ("1.0.0", "1.0.1"):
-                with pytest.raises(VersionExistsError):
-                    manager.save_model("cpu", "refused", version=version)
-    versions_of(tmp_path)
+                for taken in (refused, [large(2)], [large(3)]):  # the last two are the bytes of others
+                    with pytest.raises(VersionExistsError):
+                        manager.save_model("cpu", taken, version=version)
+    assert versions_of(tmp_path) == {"1.0.0": [large(2)], "1.0.1": [large(3)]}
     assert examine(tmp_path) == []
 
 
