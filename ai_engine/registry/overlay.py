@@ -9,7 +9,7 @@ from typing import Any
 from ai_engine.catalogue.protocol import Snapshot
 from ai_engine.domain import clock
 from ai_engine.domain.performance import NUMBERS, ModelPerformance
-from ai_engine.domain.records import ModelId, Run
+from ai_engine.domain.records import Activation, ModelId, Run
 from ai_engine.domain.search import EVERYTHING, Order, Position, Search, value_of
 from ai_engine.registry.operations import Change, MeasureOperation, RunOperation, SaveOperation
 
@@ -90,6 +90,17 @@ class Overlay:
         found = self._snapshot.actives() if self._snapshot else {}
         waiting = {save.new.name: save.version for _, save in self._of() if save.new.activate}
         return dict(sorted((found | waiting).items()))
+
+    def activations(self, name: str) -> list[Activation]:
+        """Return every move of a model's active pointer, oldest first."""
+        moves = self._snapshot.activations(name) if self._snapshot else []
+        for _, save in self._of(name):
+            if save.new.activate:
+                at = save.new.created_at
+                before = moves[-1].activated_at if moves else None
+                # A clock that was set back must not put this move before the one it follows.
+                moves.append(Activation(name, save.version, max(at, before or at), save.actor, "saved"))
+        return moves
 
     # -- measurements and runs -----------------------------------------------------------------------------
 

@@ -129,8 +129,9 @@ class Reads:
 
     def activations(self, name: str) -> list[Activation]:
         """Return every move of a model's active pointer, oldest first."""
+        waiting = self._outage.waiting()
         with self._catalogue.read() as snapshot:
-            return snapshot.activations(name)
+            return Overlay(waiting, snapshot).activations(name)
 
     def active_at(self, name: str, moment: datetime) -> str | None:
         """Return the version that was active at a moment; None where none was, or none is recorded."""

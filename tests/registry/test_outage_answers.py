@@ -127,6 +127,9 @@ def answers(manager: ModelManager, wanted: list[Search]) -> Iterator[tuple[str, 
         versions = registry.versions(name)
         yield f"versions {name}", versions
         yield f"runs {name}", list(map(_typed, registry.runs(name)))
+        moves = registry.activations(name)
+        yield f"moves {name}", [(move.version, move.actor, move.reason) for move in moves]
+        assert registry.active_at(name, datetime.now(UTC)) == registry.active(name)
         yield f"active {name}", (registry.active(name), manager.get_model(name))
         for version in versions:
             found = registry.find(name, version)
