@@ -6,9 +6,10 @@ is replayed, and what nobody can ever ask for is removed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Container, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -185,8 +186,23 @@ class Doctor:
             return
         if version.artifact.place is Place.PATH:
             return
+        path = self._stores.shelf.path(version.name, version.version, lambda _: True)
+        if os.path.dirname(path) != os.path.dirname(version.model_path) and self._still_there(version):
+            elsewhere = version.model_path
+            if repair:
+                version = self._bring_home(version, bytes(data))
+            detail = "is the file of a version and not in the model directory"
+            yield Finding(Severity.DISORDER, "file", elsewhere, detail, repair)
         yield from self._file(version, data, repair)
         yield from self._record(version, recorded, repair)
+
+    def _bring_home(self, version: ModelVersion, data: bytes) -> ModelVersion:
+        """Give a version a file in this directory; its database was in another one."""
+        shelf = self._stores.shelf
+        path = shelf.path(version.name, version.version, lambda there: shelf.read(there) == data)
+        with self._stores.catalogue.write() as work:
+            work.relocate(version, path)
+        return replace(version, model_path=path)
 
     def _file(self, version: ModelVersion, data: memoryview, repair: bool) -> Iterator[Finding]:
         small = version.artifact.place is Place.ROW

@@ -107,7 +107,10 @@ def test_the_database_removes_and_writes_nothing_elsewhere(place: Place, tmp_pat
     place.execute("UPDATE model_registry SET model_path = ?", str(notes))
     assert place.load("small") == "small"  # would write its file again
     examine(place.directory, repair=True)
+    assert not [found for found in examine(place.directory) if found.kind == "file"]
     with ModelManager(place.directory) as manager:
+        paths = {Path(entry["model_path"]).parent for entry in manager.get_model_info()["models"]}
+        assert paths == {place.directory}
         manager.save_model("small", "next")
         manager.save_model("large", "next")
         manager.cleanup_old_models(1)
