@@ -26,6 +26,7 @@ from ai_engine.wiring import build_stores, model_directory
 MANIFEST = "backup.json"
 _DATABASE = "model_registry.db"
 _ARTIFACTS = ".engine/artifacts/"
+_WANTED = (_DATABASE, _ARTIFACTS)
 _CHUNK = 8 * 1024 * 1024
 # Versions may be dropped while their bytes are being copied; the copy of the catalogue is then taken anew.
 _ATTEMPTS = 10
@@ -200,11 +201,10 @@ def _seal(settings: Settings, catalogue_id: str, versions: int) -> Manifest:
 
 def _files(directory: str) -> Iterator[str]:
     """Yield what a backup is made of: the files that restoring does not write itself."""
-    wanted = (_DATABASE, _ARTIFACTS)
     for root, _, names in os.walk(directory):
         for name in sorted(names):
             path = os.path.relpath(f"{root}/{name}", directory)
-            if path.startswith(wanted):
+            if path.startswith(_WANTED):
                 yield path
 
 
@@ -213,12 +213,15 @@ def _checked(source: str, progress: Progress) -> Manifest:
     try:
         with open(f"{source}/{MANIFEST}", encoding="utf-8") as file:
             manifest = Manifest(**json.load(file))
-    except (OSError, ValueError, TypeError) as error:
+        names = {str(name): str(digest) for name, digest in manifest.files.items()}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise BackupError(f"{source} is no whole backup: its {MANIFEST} cannot be read ({error})") from error
-    for done, (name, digest) in enumerate(manifest.files.items()):
-        progress(done, len(manifest.files))
-        path = os.path.normpath(f"{source}/{name}")
-        if not path.startswith(os.path.normpath(source) + os.sep) or not os.path.isfile(path):
+    for done, (name, digest) in enumerate(names.items()):
+        progress(done, len(names))
+        if name != os.path.normpath(name) or not name.startswith(_WANTED):
+            raise BackupError(f"{source} is no whole backup: {name} is no file of one")
+        path = f"{source}/{name}"
+        if os.path.islink(path) or not os.path.isfile(path):
             raise BackupError(f"{source} is no whole backup: {name} is missing")
         if _digest(path) != digest:
             raise BackupError(f"{source} is no whole backup: {name} is not as it was written")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 
 from ai_engine.domain.errors import CatalogueUnavailableError
@@ -29,6 +30,7 @@ def recover(settings: Settings, from_files: bool) -> Rebuilt:
     with suppress(CatalogueUnavailableError):
         stores.catalogue.catalogue_id  # noqa: B018  # the property opens, and sets a damaged one aside
     if not _has_content(database_path(settings)):
+        _keep_log(database_path(settings))
         model_directory(settings).release()
     try:
         found = rebuild(stores) if from_files else Rebuilt([], [])
@@ -40,4 +42,13 @@ def recover(settings: Settings, from_files: bool) -> Rebuilt:
 
 def _has_content(path: str) -> bool:
     """Tell whether there is a database, be it one whose pages are still in its log."""
-    return any(os.path.exists(name) and os.path.getsize(name) for name in (path, f"{path}-wal"))
+    return os.path.exists(path) and any(
+        os.path.exists(name) and os.path.getsize(name) for name in (path, f"{path}-wal")
+    )
+
+
+def _keep_log(path: str) -> None:
+    """Move the log of a database that is gone out of the way of a new one, which would delete it."""
+    log, kept = f"{path}-wal", f"{path}-wal.lost-{time.time_ns()}"
+    if os.path.exists(log) and os.path.getsize(log):
+        os.rename(log, kept)

@@ -82,9 +82,9 @@ def build_stores(settings: Settings, to_read: bool = False) -> Stores:
         artifacts=_artifact_store(settings, directory),
         shelf=LocalShelf(directory),
         # Inside the directory all is the directory's own, wherever it was moved to.
-        journal=LocalJournal(settings.journal_dir, directory.path)
+        journal=LocalJournal(settings.journal_dir, directory.path, directory.engine)
         if settings.journal_dir
-        else LocalJournal(f"{directory.engine}/outage", "."),
+        else LocalJournal(f"{directory.engine}/outage", ".", directory.engine),
     )
 
 

@@ -180,8 +180,9 @@ class ModelDirectory:
             raise CatalogueMismatchError(self.path, location, owner.location)
         raise CatalogueUnavailableError(
             location,
-            "it is gone or empty, while the directory still holds models that it listed. Restore a backup, "
-            "or rebuild it from the files with `ai-engine doctor --rebuild`",
+            "it was deleted or emptied, while the models that it listed are still recorded beside it. "
+            "Make it again from the records with `ai-engine doctor --rebuild`, or begin with an empty "
+            "database with `ai-engine doctor --accept-loss`",
         )
 
     def claim(self, catalogue_id: str, location: str, relocate: Callable[[str, str], None]) -> None:

@@ -7,6 +7,7 @@ import fcntl
 import os
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from weakref import ref
@@ -66,34 +67,61 @@ class Handle:
 
 
 class FileLock:
-    """A lock on a file or directory, which threads and processes hold one after the other.
+    """A lock on a file or directory that threads and processes respect.
 
     Parameters
     ----------
     path : str
         What is opened with `flags`.
+    patience : float or None
+        Seconds for which it is waited for; None for as long as it takes.
     """
 
-    def __init__(self, path: str, flags: int) -> None:
-        self._path, self._flags = path, flags
+    def __init__(self, path: str, flags: int, patience: float | None = None) -> None:
+        self.path = path
+        self._flags, self._patience = flags, patience
         self._held: dict[int, ref[Handle]] = {}  # by thread
 
     @contextmanager
-    def held(self) -> Iterator[Handle]:
-        """Hold it. Raises ReentrantCallError where this thread does already: it would wait for itself."""
+    def held(self, shared: bool = False) -> Iterator[Handle]:
+        """Hold it, alone or with others who share it.
+
+        Raises
+        ------
+        ReentrantCallError
+            If this thread holds it already: it would wait for itself.
+        TimeoutError
+            If others have kept it for too long.
+        """
         me = threading.get_ident()
         known = self._held.get(me)
         mine = known() if known is not None else None
         if mine is not None and mine.is_open:
             raise ReentrantCallError
-        handle = Handle(self._path, self._flags)
-        self._held[me] = ref(handle)
+        handle = None
         try:
-            handle.lock(fcntl.LOCK_EX)
+            handle = Handle(self.path, self._flags)
+            self._held[me] = ref(handle)
+            self._wait(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
             yield handle
         finally:
             self._held.pop(me, None)
-            handle.close()
+            if handle is not None:
+                handle.close()
+
+    def _wait(self, handle: Handle, operation: int) -> None:
+        if self._patience is None:
+            handle.lock(operation)
+            return
+        give_up = time.monotonic() + self._patience
+        while True:
+            try:
+                handle.lock(operation | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > give_up:
+                    raise TimeoutError(f"{self.path} is kept locked") from None
+            time.sleep(0.001)
 
 
 def read_file(path: str, most: int | None = None, follow: bool = False) -> bytes | None:

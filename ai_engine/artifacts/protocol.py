@@ -10,10 +10,10 @@ refusal StorageError; in both cases nothing of the attempt is left.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from ai_engine.domain.records import Digest, Identity, ModelId
 
@@ -208,40 +208,71 @@ class Shelf(Protocol):
         """Remove a file of ours; return the bytes that the disk got back, 0 where there was none."""
 
 
-class Waiting(NamedTuple):
-    """An operation in the journal; empty where its file cannot be read."""
+class JournalEntry(NamedTuple):
+    """A file of the journal.
 
-    entry: str
-    operation: dict[str, Any]
+    Attributes
+    ----------
+    data : bytes or None
+        What is in it; None where it cannot be read, or must not be.
+    problem : str or None
+        Why not.
+    lasting : bool
+        Whether that stays so: the entry can then be set aside.
+    """
+
+    name: str
+    data: bytes | None
+    problem: str | None
+    lasting: bool
 
 
 class Journal(Protocol):
-    """Operations that the catalogue could not take, in the order in which they were given."""
+    """Operations that the catalogue could not take, in the order in which they were given.
+
+    Whoever wants the journal and the catalogue locked locks the catalogue first.
+    """
 
     @property
     def location(self) -> str:
         """Where it is, for messages."""
 
-    def append(self, operation: Mapping[str, Any]) -> Waiting:
-        """Make an operation durable behind all others. Raises StorageError."""
+    @property
+    def owner(self) -> str:
+        """Whose operations these are, among the registries that keep theirs in the same place."""
 
-    def waiting(self) -> list[Waiting]:
-        """Return all operations, oldest first."""
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Exclude everybody else who holds the journal, in whichever way. Raises StorageError."""
 
-    def replaying(self) -> AbstractContextManager[list[Waiting]]:
-        """Yield all operations, oldest first, while no other process can append or replay."""
+    def shared(self) -> AbstractContextManager[None]:
+        """Exclude those who hold it exclusively: nothing is appended. Raises StorageError."""
 
-    def remove(self, entry: str) -> None:
+    def append(self, document: bytes) -> str:
+        """Make an operation durable behind all others, held exclusively; return the name of its entry.
+
+        A name is never given twice, so what an entry says never changes. Raises StorageError.
+        """
+
+    def names(self) -> list[str]:
+        """Return the names of all entries, oldest first, those of other registries included."""
+
+    def read(self, name: str) -> JournalEntry | None:
+        """Return an entry; None where there is none any more."""
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is an entry of that name."""
+
+    def remove(self, name: str) -> None:
         """Forget an operation that the catalogue has taken."""
 
-    def reject(self, entry: str) -> str:
-        """Set an operation aside that the catalogue will never take; return where it is kept."""
-
-    def strangers(self) -> list[str]:
-        """Return the other registries whose operations wait in the same place."""
+    def reject(self, name: str) -> str | None:
+        """Set an entry aside that cannot be used; return where it is kept, None where another did so."""
 
     def rejected(self) -> list[str]:
-        """Return where the operations are kept that were set aside."""
+        """Return where the entries are kept that were set aside."""
 
-    def stamp(self) -> int:
-        """Return a number that differs once the journal has changed; 0 where there is none."""
+    def stamp(self) -> int | None:
+        """Return a number that differs once the journal has changed; 0 where there is none.
+
+        None means that it changed so recently that another change would not show.
+        """

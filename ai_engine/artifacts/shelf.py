@@ -147,6 +147,8 @@ class LocalShelf:
         return os.path.isfile(path)
 
     def mend(self, path: str, data: bytes | memoryview | None, source: str | None = None) -> None:
+        if os.path.dirname(path) != self._directory.path:
+            return  # whatever the catalogue says, nothing outside the model directory is ours to write
         with storage_errors(self._directory.path), self._directory.sandbox.entry() as entry:
             if data is not None:
                 write_all(entry.descriptor, data)

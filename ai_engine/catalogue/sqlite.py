@@ -364,6 +364,8 @@ class SqliteCatalogue:
         except FileNotFoundError as error:
             problem = f"{error.filename} is gone"
         self._retire(opening)
+        if not os.path.exists(self.location):
+            self._file.check_new()  # tells what can be done about it
         raise CatalogueUnavailableError(self.location, problem)
 
     def _retire(self, opening: Opening) -> None:

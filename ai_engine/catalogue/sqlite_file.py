@@ -92,6 +92,10 @@ class DatabaseFile:
             raise CatalogueUnavailableError(self.location, "it does not exist and cannot be made here")
         return self._open_to_read(stamp)
 
+    def check_new(self) -> None:
+        """Raise what there is to say of a database that is not there, if the directory belonged to one."""
+        self._guard.check_new(self.location)
+
     def _may_write(self) -> bool:
         """Tell whether the file may be written, or made; its directory, too, for the log stands beside it."""
         directory = os.path.dirname(self.location)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 
 from ai_engine.domain.records import Digest
 
 ALGORITHM = "sha256"
+_DIGEST = re.compile(rf"{ALGORITHM}:[0-9a-f]{{64}}", re.ASCII)
 
 
 def digest_of(*parts: bytes | memoryview) -> Digest:
@@ -28,6 +30,15 @@ def named(hexadecimal: str) -> Digest:
     'sha256:e3b0'
     """
     return Digest(f"{ALGORITHM}:{hexadecimal}")
+
+
+def is_digest(text: str) -> bool:
+    """Tell whether a text is a digest, and not, as a store would see it, a path.
+
+    >>> is_digest("sha256:../../notes")
+    False
+    """
+    return _DIGEST.fullmatch(text) is not None
 
 
 def matches(data: bytes | memoryview, digest: Digest) -> bool:

@@ -104,13 +104,20 @@ class ConflictError(AIEngineError):
 
 
 class VersionExistsError(ConflictError, FileExistsError):
-    """A version is written once: this one exists."""
+    """A version is written once: this one exists.
 
-    def __init__(self, name: str, version: str) -> None:
-        self.name, self.version = name, version
+    Attributes
+    ----------
+    trouble : str or None
+        Why the database could not be asked, and another place tells of the version.
+    """
+
+    def __init__(self, name: str, version: str, trouble: str | None = None) -> None:
+        self.name, self.version, self.trouble = name, version, trouble
+        known = f" The database could not be asked, and the records beside the models tell so: {trouble}"
         super().__init__(
             f"version {version!r} of model {name!r} exists, and a version is never overwritten. "
-            "Leave the version out to get the next free number, or choose another."
+            f"Leave the version out to get the next free number, or choose another.{known if trouble else ''}"
         )
 
 
@@ -246,14 +253,17 @@ class NewerCatalogueError(AIEngineError, RuntimeError):
 
 
 class UnsafeDirectoryError(AIEngineError, PermissionError):
-    """The default directory is one that somebody else could write models into."""
+    """A directory whose content is believed is one that somebody else could write into."""
 
-    def __init__(self, path: str, problem: str) -> None:
+    def __init__(
+        self,
+        path: str,
+        problem: str,
+        what: str = "the default directory",
+        remedy: str = "Set AI_ENGINE_MODEL_DIR to a directory that only you can write.",
+    ) -> None:
         self.path, self.problem = path, problem
-        super().__init__(
-            f"the default directory {path} {problem}, so what it holds cannot be trusted. "
-            "Set AI_ENGINE_MODEL_DIR to a directory that only you can write."
-        )
+        super().__init__(f"{what} {path} {problem}, so what it holds cannot be trusted. {remedy}")
 
 
 class ClosedError(AIEngineError, RuntimeError):

@@ -58,6 +58,16 @@ def file_name(name: str, version: str) -> str:
     return f"{encode(name)}@{encode(version)}.pkl"
 
 
+def is_file_of(file: str, name: str, version: str) -> bool:
+    """Tell whether a file is called as that of a version is, or as it is where that name was taken.
+
+    >>> is_file_of("cpu-forecast@1.4.0~2.pkl", "cpu-forecast", "1.4.0")
+    True
+    """
+    stem = re.escape(file_name(name, version).removesuffix(".pkl"))
+    return re.fullmatch(rf"{stem}(?:~[0-9]{{1,9}})?\.pkl", file, re.ASCII) is not None
+
+
 def encode(text: str) -> str:
     """Spell a name or a version so that it can stand in a file's name."""
     if _PLAIN.fullmatch(text):

@@ -6,16 +6,18 @@ is replayed, and what nobody can ever ask for is removed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Container, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from ai_engine.catalogue.protocol import Snapshot
 from ai_engine.domain.errors import ArtifactCorruptedError, StorageError
 from ai_engine.domain.records import Digest, ModelVersion, Place
-from ai_engine.registry.outage import Outage
+from ai_engine.registry.operations import digests_needed, writing_alone
+from ai_engine.registry.outage import SET_ASIDE, Outage
 from ai_engine.registry.publication import Publication
 from ai_engine.registry.reading import Reader
 from ai_engine.registry.records import Records
@@ -128,19 +130,21 @@ class Doctor:
 
     def _journal(self, repair: bool) -> Iterator[Finding]:
         journal = self._stores.journal
-        for entry in self._outage.waiting():
-            repaired = False
-            if repair:
-                with suppress(StorageError):
-                    self._outage.replay()
-                    repaired = True
-            detail = f"{entry.operation.get('kind', 'an unreadable operation')} waits for the catalogue"
-            yield Finding(Severity.DISORDER, "journal", f"{journal.location}/{entry.entry}", detail, repaired)
-        for owner in journal.strangers():
-            detail = f"operations of the registry in {owner} wait here; it takes them in when it is opened"
-            yield Finding(Severity.NOTE, "journal", journal.location, detail)
+        found = self._outage.queued()
+        repaired = False
+        if repair and found:
+            with suppress(StorageError):
+                self._outage.replay()
+                repaired = True
+        left = {item.entry for item in self._outage.queued()}
+        for item in found:
+            done = repaired and item.entry not in left
+            subject = f"{journal.location}/{item.entry}"
+            yield Finding(Severity.DISORDER, "journal", subject, item.operation.told, done)
+        for told in self._outage.strangers():
+            yield Finding(Severity.NOTE, "journal", journal.location, told)
         for path in journal.rejected():
-            detail = "could not be applied and is kept; read it, then remove it"
+            detail = f"could not be applied and was set aside; {SET_ASIDE}"
             yield Finding(Severity.DISORDER, "journal", path, detail)
 
     def _leftovers(self, repair: bool) -> Iterator[Finding]:
@@ -188,8 +192,23 @@ class Doctor:
             return
         if version.artifact.place is Place.PATH:
             return
+        path = self._stores.shelf.path(version.name, version.version, lambda _: True)
+        if os.path.dirname(path) != os.path.dirname(version.model_path) and self._still_there(version):
+            elsewhere = version.model_path
+            if repair:
+                version = self._bring_home(version, bytes(data))
+            detail = "is the file of a version and not in the model directory"
+            yield Finding(Severity.DISORDER, "file", elsewhere, detail, repair)
         yield from self._file(version, data, repair)
         yield from self._record(version, recorded, repair)
+
+    def _bring_home(self, version: ModelVersion, data: bytes) -> ModelVersion:
+        """Give a version a file in this directory; its database was in another one."""
+        shelf = self._stores.shelf
+        path = shelf.path(version.name, version.version, lambda there: shelf.read(there) == data)
+        with self._stores.catalogue.write() as work:
+            work.relocate(version, path)
+        return replace(version, model_path=path)
 
     def _file(self, version: ModelVersion, data: memoryview, repair: bool) -> Iterator[Finding]:
         if self._publication.has_file(version, data) or not self._still_there(version):
@@ -227,13 +246,14 @@ class Doctor:
             unused = [digest for digest in self._stores.artifacts.list() if not snapshot.user(digest)]
         for digest in unused:
             with ExitStack() as held:
-                waiting = held.enter_context(self._stores.journal.replaying())
                 look: Snapshot
                 if repair:
-                    look = held.enter_context(self._stores.catalogue.write())
+                    look, awaited = held.enter_context(
+                        writing_alone(self._stores.catalogue, self._stores.journal)
+                    )
                 else:
                     look = held.enter_context(self._stores.catalogue.read())
-                awaited = {entry.operation.get("digest") for entry in waiting}
+                    awaited = digests_needed(self._stores.journal)
                 if self._in_use(look, digest) or digest in awaited:
                     continue
                 if digest in recorded:
@@ -249,7 +269,7 @@ class Doctor:
 
     def _records(self) -> Iterator[Finding]:
         """Find records of versions that the catalogue does not know: it was lost, or set back."""
-        known = {item.new.model_id for item in self._outage.pending()}
+        known = {version.model_id for version in self._outage.saved()}
         with self._stores.catalogue.read() as snapshot:
             known |= {version.model_id for version in snapshot.everything()}
             debris = {item.path for item in snapshot.debris(-1)}

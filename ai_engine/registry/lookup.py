@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ai_engine.domain.errors import CatalogueUnavailableError
 from ai_engine.domain.records import ModelVersion
@@ -49,12 +49,16 @@ class Lookup:
         CatalogueUnavailableError
             If it cannot be read and nobody else knows.
         """
+        waits = False
         if self._outage.waiting():
             pending = self._outage.find(name, version)
             if pending is not None:
                 return pending
+            waits = self._outage.find(name, None) is not None
         try:
-            return self._ask(name, version)
+            found = self._ask(name, version)
+            # What waits will be active, and this no longer.
+            return replace(found, is_active=False) if found is not None and waits else found
         except CatalogueUnavailableError:
             found = self._known.found.get((name, version)) or self._records.find(name, version)
             if found is None:

@@ -52,6 +52,11 @@ class Memory:
         """Return the versions of a model, oldest first."""
         return list(self._held.get(name, ()))
 
+    def runs(self, name: str, version: str | None) -> list[tuple[str, Run]]:
+        """Return the training records of a model, or of one version, oldest first, with the version."""
+        held = self._held.get(name, {})
+        return [(number, run) for number in held if version in (None, number) for run in held[number].runs]
+
     def names(self) -> list[str]:
         """Return the models of which something is held."""
         return list(self._held)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from ai_engine.domain import clock
 from ai_engine.domain.errors import (
@@ -15,17 +15,20 @@ from ai_engine.domain.errors import (
     InvalidInputError,
     VersionNotFoundError,
 )
-from ai_engine.domain.performance import NUMBERS, ModelPerformance, checked
-from ai_engine.domain.records import Activation, ModelVersion, NewVersion
+from ai_engine.domain.performance import ModelPerformance
+from ai_engine.domain.records import Activation, ModelVersion
 from ai_engine.domain.search import EVERYTHING, Position, Search
 from ai_engine.registry.loaded import LoadedModels
 from ai_engine.registry.lookup import Lookup
 from ai_engine.registry.memory import Memory
 from ai_engine.registry.outage import Outage
+from ai_engine.registry.overlay import Overlay, run_entry
 from ai_engine.registry.reading import Reader
 from ai_engine.registry.stores import Stores
 
 log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 
 class Reads:
@@ -114,10 +117,7 @@ class Reads:
         if held is not None:
             return list(held.performances)
         found = self._require(name, version)
-        stored: list[ModelPerformance] = []
-        with self._unless_unavailable(), self._catalogue.read() as snapshot:
-            stored = snapshot.performances(found.model_id)
-        return stored + self._outage.performances(found.model_id)
+        return self._ask(lambda overlay: overlay.performances(found.model_id))
 
     def latest_performance(self, name: str, version: str) -> ModelPerformance | None:
         """Return the measurement of a version that was recorded last; None where there is none."""
@@ -126,18 +126,17 @@ class Reads:
 
     def runs(self, name: str, version: str | None = None) -> list[dict[str, Any]]:
         """Return the training records of a model, or of one of its versions, newest first."""
-        waiting = self._outage.runs(name, version)
-        stored: list[dict[str, Any]] = []
-        with self._unless_unavailable(), self._catalogue.read() as snapshot:
-            stored = snapshot.runs(name, version)
-        return waiting + stored
+        held = self._memory.runs(name, version)
+        kept = [run_entry(name, number, run) for number, run in reversed(held)]
+        return kept + self._ask(lambda overlay: overlay.runs(name, version))
 
     # -- the active version over time ------------------------------------------------------------------------
 
     def activations(self, name: str) -> list[Activation]:
         """Return every move of a model's active pointer, oldest first."""
+        waiting = self._outage.waiting()
         with self._catalogue.read() as snapshot:
-            return snapshot.activations(name)
+            return Overlay(waiting, snapshot).activations(name)
 
     def active_at(self, name: str, moment: datetime) -> str | None:
         """Return the version that was active at a moment; None where none was, or none is recorded."""
@@ -169,7 +168,8 @@ class Reads:
         -------
         entries : list of dict
             Every column of `model_registry`, what is known of the bytes, and what was measured: the last
-            time in `performance`, a dict, None where nothing was. First those that wait for the database.
+            time in `performance`, a dict, None where nothing was. Those that wait for the database are where
+            it will have them.
         total : int
             Versions over all pages.
         from_database : bool
@@ -178,63 +178,28 @@ class Reads:
         if limit is not None and (type(limit) is not int or limit < 0):
             raise InvalidInputError("limit", f"{limit!r} is not a whole number of at least 0")
         search = search.of(name)
-        waiting = [] if after else self._waiting(name, search)
+        waiting = self._outage.waiting()
         try:
             with self._catalogue.read() as snapshot:
-                entries = snapshot.describe(search, limit, after)
-                total = snapshot.count(search)
+                entries, total = Overlay(waiting, snapshot).describe(search, limit, after)
         except CatalogueUnavailableError as error:
             self._outage.note(error)
-            return waiting, len(waiting), False
-        if self._outage.waiting():  # some of them may have got their rows meanwhile
-            known = {entry["model_id"] for entry in entries}
-            waiting = [entry for entry in waiting if entry["model_id"] not in known]
-            for entry in entries:
-                self._add_waiting(entry)
-        return waiting + entries, total + len(waiting), True
-
-    def _waiting(self, name: str | None, search: Search) -> list[dict[str, Any]]:
-        """Return the versions of a search that wait for their rows, newest first."""
-        entries = [_waiting_entry(item.version, item.new) for item in reversed(self._outage.pending(name))]
-        for entry in entries:
-            self._add_waiting(entry)
-        return [entry for entry in entries if search.matches(entry)]
-
-    def _add_waiting(self, entry: dict[str, Any]) -> None:
-        """Let an entry tell what waits for the database: what will be active, and what was measured."""
-        active = self._outage.find(entry["name"], None)
-        if active is not None:
-            entry["is_active"] = active.version == entry["version"]
-        for performance in self._outage.recorded(entry["model_id"]):
-            count = entry["metric_count"]
-            at = clock.to_text(performance.last_updated or clock.now())
-            entry["metric_count"] = count + 1
-            entry["last_metric_update"] = max(at, entry["last_metric_update"] or at)
-            entry["performance"] = {number: getattr(performance, number) for number in NUMBERS}
+            entries, total = Overlay(waiting, None).describe(search, limit, after)
+            return entries, total, False
+        return entries, total, True
 
     def versions(self, name: str) -> list[str]:
         """Return the versions of a model, oldest first."""
-        stored: list[str] = []
-        with self._unless_unavailable(), self._catalogue.read() as snapshot:
-            stored = [version.version for version in snapshot.versions(name)]
-        waiting = [p.version.version for p in self._outage.pending(name)]
-        return list(dict.fromkeys(stored + waiting + self._memory.versions(name)))
+        known = self._ask(lambda overlay: overlay.versions(name))
+        return list(dict.fromkeys(known + self._memory.versions(name)))
 
     def names(self) -> list[str]:
         """Return every model that has a version, sorted."""
-        stored: list[str] = []
-        with self._unless_unavailable(), self._catalogue.read() as snapshot:
-            stored = snapshot.names()
-        waiting = [p.version.name for p in self._outage.pending()]
-        return sorted({*stored, *waiting, *self._memory.names()})
+        return sorted({*self._ask(Overlay.names), *self._memory.names()})
 
     def actives(self) -> dict[str, str]:
-        """Return the active version of every model that has one."""
-        stored: dict[str, str] = {}
-        with self._unless_unavailable(), self._catalogue.read() as snapshot:
-            stored = snapshot.actives()
-        waiting = {p.version.name: p.version.version for p in self._outage.pending() if p.new.activate}
-        return {**stored, **waiting, **self._memory.actives()}
+        """Return the active version of every model that has one, by name."""
+        return dict(sorted((self._ask(Overlay.actives) | self._memory.actives()).items()))
 
     def active(self, name: str) -> str | None:
         """Return the active version of a model; None where none is."""
@@ -254,29 +219,12 @@ class Reads:
         except CatalogueUnavailableError as error:
             self._outage.note(error)
 
-
-def _waiting_entry(version: ModelVersion, new: NewVersion) -> dict[str, Any]:
-    at = clock.to_text(new.created_at)
-    artifact, performance = version.artifact, new.performance and checked(new.performance)
-    return {
-        "model_id": version.model_id,
-        "name": version.name,
-        "version": version.version,
-        "model_type": new.model_type,
-        "algorithms": list(new.algorithms),
-        "created_at": at,
-        "updated_at": at,
-        "is_active": version.is_active,
-        "model_path": version.model_path,
-        "metadata": dict(new.metadata),
-        "digest": artifact.digest,
-        "format": artifact.format,
-        "size": artifact.size,
-        "python": artifact.python,
-        "packages": dict(artifact.packages),
-        "pinned": False,
-        "metric_count": int(new.performance is not None),
-        "avg_accuracy": new.performance.accuracy_score if new.performance else None,
-        "last_metric_update": at if new.performance else None,
-        "performance": performance and {number: getattr(performance, number) for number in NUMBERS},
-    }
+    def _ask(self, question: Callable[[Overlay], Answer]) -> Answer:
+        """Ask the catalogue with what waits for it; what waits alone where it cannot be read."""
+        waiting = self._outage.waiting()  # before the snapshot, so that nothing falls in between
+        try:
+            with self._catalogue.read() as snapshot:
+                return question(Overlay(waiting, snapshot))
+        except CatalogueUnavailableError as error:
+            self._outage.note(error)
+            return question(Overlay(waiting, None))

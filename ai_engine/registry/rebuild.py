@@ -62,6 +62,8 @@ def _add(stores: Stores, work: Transaction, record: Record, active: bool) -> str
     digest = new.artifact.digest
     if digest is None:
         return "its record has no digest"
+    if new.artifact.place is Place.PATH:
+        return "its record names a file and no bytes of ours"
     data = None
     if new.artifact.place is Place.ROW:
         data = stores.shelf.read(record.model_path)

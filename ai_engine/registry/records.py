@@ -8,29 +8,38 @@ there is none.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from ai_engine.artifacts.protocol import Shelf
 from ai_engine.domain import clock
+from ai_engine.domain.names import is_file_of
 from ai_engine.domain.records import ModelVersion, NewVersion
 from ai_engine.registry import wire
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A version as its record tells of it."""
+    """A version as its record tells of it.
+
+    Attributes
+    ----------
+    waits_in : str or None
+        The outage journal in which its row waited when the record was written.
+    """
 
     new: NewVersion
     version: str
     model_path: str
+    waits_in: str | None
 
 
-def write(new: NewVersion, version: str) -> bytes:
-    """Return the record of a version."""
-    return json.dumps(wire.version_to_dict(new, version)).encode()
+def write(new: NewVersion, version: str, waits_in: str | None = None) -> bytes:
+    """Return the record of a version, and of where its row waits."""
+    waits = {} if waits_in is None else {"waits_in": waits_in}
+    return wire.encode(wire.version_to_dict(new, version) | waits)
 
 
 def pointer(version: ModelVersion, at: str) -> bytes:
@@ -65,6 +74,14 @@ class Records:
         self._read()
         return self._actives
 
+    def waits(self, name: str, version: str) -> bool:
+        """Tell whether a version was saved into an outage journal."""
+        self._read()
+        return any(
+            record.waits_in is not None and record.version == version and record.new.name == name
+            for record in self._records
+        )
+
     def find(self, name: str, version: str | None) -> ModelVersion | None:
         """Return a version, or the one that became active last."""
         active = self.actives().get(name)
@@ -94,14 +111,20 @@ class Records:
             if record.new.activate:
                 yield clock.to_text(record.new.created_at), record.new.name, record.new.model_id
         for text in self._shelf.pointers():
-            with suppress(ValueError, KeyError, TypeError):
-                document: dict[str, Any] = json.loads(text)
-                yield str(document["activated_at"]), str(document["name"]), str(document["model_id"])
+            with suppress(ValueError):
+                document = wire.decode(text)
+                at, name = wire.text(document, "activated_at"), wire.text(document, "name")
+                yield at, name, wire.text(document, "model_id")
 
 
-def _parsed(path: str, text: bytes) -> Record | None:
+def _parsed(path: str, data: bytes) -> Record | None:
     try:
-        document = json.loads(text)
-        return Record(wire.version_from_dict(document), str(document["version"]), path)
-    except (ValueError, KeyError, TypeError):
+        document = wire.decode(data)
+        new = wire.version_from_dict(document)
+        waits_in = wire.text(document, "waits_in") if "waits_in" in document else None
+    except ValueError:
         return None
+    file = os.path.basename(path)
+    if os.path.normpath(path) != path or not is_file_of(file, new.name, str(new.version)):
+        return None  # no record that we wrote leads anywhere else
+    return Record(new, str(new.version), path, waits_in)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from secrets import token_hex
 from typing import Any
@@ -46,6 +46,7 @@ from ai_engine.domain.retention import Policy
 from ai_engine.domain.search import Field
 from ai_engine.registry import records
 from ai_engine.registry.loaded import LoadedModels
+from ai_engine.registry.outage import NumberPromisedError, OvertakenError
 from ai_engine.registry.publication import Publication
 from ai_engine.registry.reads import Reads
 from ai_engine.registry.retention import Retention
@@ -82,6 +83,7 @@ class Registry(Reads):
         A database that cannot be used is logged, and health says so; it takes nobody down.
         """
         try:
+            self._outage.inspect()
             self._catalogue.catalogue_id  # noqa: B018  # the property opens
             self._outage.replay()
             self._publication.finish_interrupted()
@@ -203,21 +205,36 @@ class Registry(Reads):
             return None  # the save will wait for it, and a number that is taken is found then
 
     def _commit(self, new: NewVersion, ready: Prepared, actor: str | None) -> SavedVersion:
+        actor = actor or self._actor
         try:
-            self._outage.replay()
-            saved = self._commit_row(new, ready, actor or self._actor)
+            saved = self._commit_behind_what_waits(new, ready, actor)
             self._outage.clear()
         except CatalogueUnavailableError as error:
             self._outage.note(error)
-            saved = self._outage.save(new, ready, self._memory.versions(new.name))
+            saved = self._outage.save(new, ready, self._memory.versions(new.name), actor)
         if saved.active:
             self._memory.yield_activity(saved.name)
         return saved
 
-    def _commit_row(self, new: NewVersion, ready: Prepared, actor: str) -> SavedVersion:
+    def _commit_behind_what_waits(self, new: NewVersion, ready: Prepared, actor: str) -> SavedVersion:
+        taken = set(self._memory.versions(new.name))
+        while True:
+            self._outage.replay()
+            try:
+                return self._commit_row(new, ready, actor, taken)
+            except OvertakenError:
+                continue
+            except NumberPromisedError as error:
+                if new.version is not None:
+                    raise VersionExistsError(new.name, new.version) from error
+                taken.add(error.version)
+
+    def _commit_row(self, new: NewVersion, ready: Prepared, actor: str, taken: set[str]) -> SavedVersion:
         artifacts, shelf = self._stores.artifacts, self._stores.shelf
         with shelf.stage(new.model_id, ready.data) as staged:
-            with self._catalogue.write() as work:
+            # Left after the commit: until then nobody is told a number that is about to be ours.
+            with ExitStack() as settled, self._catalogue.write() as work:
+                promised = settled.enter_context(self._outage.settled(new.name))
                 digest = _digest(new.artifact)
                 source = None
                 if ready.data is None:
@@ -227,26 +244,18 @@ class Registry(Reads):
                 if source is None:
                     twin = work.user(digest)
                     source = twin.model_path if twin else None
-                new = self._numbered(new, work.highest)
+                new = _numbered(new, taken | promised, work.highest)
                 version = work.add(new, ready.data, lambda number: self._path(work, new.name, number), actor)
             record = records.write(new, version.version)
             self._publication.publish(staged, version, source, record)
         return SavedVersion(new.model_id, new.name, version.version, active=new.activate)
-
-    def _numbered(self, new: NewVersion, highest: Callable[[str], str | None]) -> NewVersion:
-        """Return a version with a number behind those that this process keeps in memory only."""
-        kept = self._memory.versions(new.name)
-        if new.version is not None or not kept:
-            return new
-        known = [version for version in (*kept, highest(new.name)) if version and versions.parse(version)]
-        number = versions.next_patch(max(known, key=lambda v: versions.parse(v) or (-1,), default=None))
-        return replace(new, version=number)
 
     def _path(self, work: Transaction, name: str, number: str) -> str:
         """Return a path for a new version; one that still awaits removal is ours to use again."""
 
         def take_back(path: str) -> bool:
             if not work.is_debris(path):
+                self._outage.check_promise(name, number)
                 return False
             work.forget_debris([path, self._stores.shelf.record_path(path)])
             return True
@@ -401,11 +410,12 @@ class Registry(Reads):
         except StorageError as error:
             if str(error) != self._outage.reason:
                 self._outage.note(error)
-        waiting = len(self._outage.waiting())
+        waiting = self._outage.count()
         kept = self._memory.count()
+        reason = self._outage.reason or self._outage.complaint()
         return {
-            "status": "degraded" if self._outage.reason or waiting else "healthy",
-            "reason": self._outage.reason,
+            "status": "degraded" if reason or waiting else "healthy",
+            "reason": reason,
             "waiting": waiting,
             "in_memory_only": kept,
             "damaged": sorted(self._damaged),
@@ -449,6 +459,19 @@ def _new_version(
         performance=performance,
         run=run,
     )
+
+
+def _numbered(new: NewVersion, taken: set[str], highest: Callable[[str], str | None]) -> NewVersion:
+    """Return a version with a number behind those that were given and the catalogue does not know."""
+    if not taken:
+        return new
+    if new.version is not None:
+        if new.version in taken:
+            raise VersionExistsError(new.name, new.version)
+        return new
+    known = [version for version in (*taken, highest(new.name)) if version and versions.parse(version)]
+    number = versions.next_patch(max(known, key=lambda v: versions.parse(v) or (-1,), default=None))
+    return replace(new, version=number)
 
 
 def _digest(artifact: Artifact) -> Digest:

@@ -11,8 +11,10 @@ import logging
 from contextlib import suppress
 
 from ai_engine.catalogue.protocol import Debris, Transaction
+from ai_engine.domain.digests import is_digest
 from ai_engine.domain.errors import StorageError
 from ai_engine.domain.records import Digest
+from ai_engine.registry.operations import writing_alone
 from ai_engine.registry.stores import Stores
 
 log = logging.getLogger(__name__)
@@ -37,9 +39,8 @@ class Sweeper:
         """Remove the files of dropped versions; return the bytes that the disk got back."""
         freed = 0
         while True:
-            with self._stores.journal.replaying() as waiting, self._stores.catalogue.write() as work:
+            with writing_alone(self._stores.catalogue, self._stores.journal) as (work, awaited):
                 debris = work.debris(_BATCH)
-                awaited = {str(entry.operation.get("digest")) for entry in waiting}
                 freed += sum(self._remove(work, item, awaited) for item in debris)
                 # Struck off the list only once the removal would survive a power cut.
                 self._stores.shelf.sync()
@@ -63,12 +64,14 @@ class Sweeper:
         if needed:
             self.sweep()
 
-    def _remove(self, work: Transaction, item: Debris, awaited: set[str]) -> int:
+    def _remove(self, work: Transaction, item: Debris, awaited: frozenset[str]) -> int:
         if item.digest is None:
             return self._stores.shelf.remove(item.path)
         return self._remove_artifact(work, item.digest, awaited)
 
-    def _remove_artifact(self, work: Transaction, digest: Digest, awaited: set[str]) -> int:
+    def _remove_artifact(self, work: Transaction, digest: Digest, awaited: frozenset[str]) -> int:
+        if not is_digest(digest):
+            return 0  # whatever the catalogue says, nothing outside the store is ours to remove
         if work.user(digest) or digest in awaited:
             return 0
         return self._stores.artifacts.delete(digest)
@@ -88,7 +91,6 @@ class Sweeper:
             with leftover as digest:
                 found += 1
                 if digest is not None:
-                    with self._stores.journal.replaying() as waiting, self._stores.catalogue.write() as work:
-                        awaited = {str(entry.operation.get("digest")) for entry in waiting}
+                    with writing_alone(self._stores.catalogue, self._stores.journal) as (work, awaited):
                         self._remove_artifact(work, digest, awaited)
         return found

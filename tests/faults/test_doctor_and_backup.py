@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -22,6 +23,7 @@ from ai_engine.backup import back_up, restore
 from ai_engine.domain.records import Run
 from ai_engine.domain.retention import Policy
 from ai_engine.models import ModelManager, ModelPerformance
+from ai_engine.recovery import recover
 from ai_engine.registry.doctor import Doctor, Finding
 from ai_engine.registry.rebuild import rebuild
 from ai_engine.settings import Settings
@@ -160,6 +162,55 @@ def test_the_pointer_is_rebuilt_too(filled: Path) -> None:
     stores.catalogue.close()
     with ModelManager(filled) as manager:
         assert dict(manager.active_models) == {"big": "1.0.1", "cpu": "1.0.1"}
+
+
+def test_bytes_that_changed_are_not_rebuilt_into_a_version(filled: Path) -> None:
+    lose_database(filled)
+    (filled / "cpu@1.0.0.pkl").unlink()
+    (filled / "cpu@1.0.2.pkl").unlink()
+    (filled / "cpu@1.0.2.pkl").write_bytes(pickle.dumps("planted"))
+    with ModelManager(filled) as manager:
+        path = manager.registry.find("big", "1.0.0")
+        assert path is not None
+        digest = str(path.artifact.digest).partition(":")[2]
+    artifact = filled / ".engine" / "artifacts" / digest
+    artifact.chmod(0o644)
+    artifact.write_bytes(artifact.read_bytes()[:-1] + b"\x00")
+    found = recover(Settings(model_dir=str(filled)), from_files=True)
+    assert sorted(found.versions) == ["big@1.0.1", "cpu@1.0.1"]
+    assert sorted(lost.partition(":")[0] for lost in found.lost) == ["big@1.0.0", "cpu@1.0.0", "cpu@1.0.2"]
+    with ModelManager(filled) as manager:
+        assert manager.model_versions["cpu"] == ["1.0.1"]
+        assert manager.get_model("big", "1.0.0") is None
+
+
+def test_versions_are_rebuilt_in_the_order_in_which_they_were_saved(filled: Path) -> None:
+    with ModelManager(filled) as manager:
+        manager.save_model("cpu", "named", version="nightly", activate=False)
+        manager.save_model("cpu", "last", version="0.9", activate=False)
+        before = list(manager.model_versions["cpu"])
+    for version in ("nightly", "1.0.0"):
+        forget_record(filled, f"cpu@{version}.pkl.json")
+        examine(filled, repair=True)  # writes the record again, behind all others
+    lose_database(filled)
+    recover(Settings(model_dir=str(filled)), from_files=True)
+    with ModelManager(filled) as manager:
+        assert manager.model_versions["cpu"] == before
+        newest = [entry["version"] for entry in manager.get_model_info("cpu")["models"]]
+        assert newest == before[::-1]
+
+
+def test_a_directory_that_was_moved_knows_its_files(filled: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    filled.rename(moved)
+    with ModelManager(moved) as manager:
+        entries = manager.get_model_info()["models"]
+        assert {Path(entry["model_path"]).parent for entry in entries} == {moved}
+        assert all(os.path.isfile(entry["model_path"]) for entry in entries)
+        manager.cleanup_old_models(1)
+        left = {Path(entry["model_path"]).name for entry in manager.get_model_info()["models"]}
+    assert {path.name for path in moved.glob("*.pkl")} == left
+    assert examine(moved) == []
 
 
 def test_a_damaged_database_is_set_aside_and_never_deleted(filled: Path) -> None:
@@ -301,6 +352,37 @@ def test_a_half_copied_backup_is_refused_and_touches_nothing(filled: Path, tmp_p
     with pytest.raises(BackupError, match="no whole backup"):
         restore(str(backup), Settings(model_dir=str(tmp_path / "target")), silent)
     assert not (tmp_path / "target").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../secret", "/secret", ".engine/artifacts/../../secret", ".engine/../../secret", "secret", "link"],
+)
+def test_a_manifest_leads_nowhere_but_into_its_backup(filled: Path, tmp_path: Path, name: str) -> None:
+    backup = tmp_path / "backup"
+    back_up(Settings(model_dir=str(filled)), str(backup), silent)
+    for directory in (tmp_path, backup):
+        (directory / "secret").write_bytes(b"secret")
+    if name == "link":
+        name = ".engine/artifacts/link"
+        (backup / name).symlink_to(tmp_path / "secret")
+    manifest = json.loads((backup / "backup.json").read_text())
+    manifest["files"][name] = hashlib.sha256(b"secret").hexdigest()
+    (backup / "backup.json").write_text(json.dumps(manifest))
+    target, artifacts = tmp_path / "target", tmp_path / "elsewhere" / "artifacts"
+    with pytest.raises(BackupError, match="no whole backup"):
+        restore(str(backup), Settings(model_dir=str(target), artifact_url=str(artifacts)), silent)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("files", ["[]", '{"model_registry.db": 5}', "null", "[" * 100_000])
+def test_a_manifest_that_is_none_is_refused(filled: Path, tmp_path: Path, files: str) -> None:
+    backup = tmp_path / "backup"
+    back_up(Settings(model_dir=str(filled)), str(backup), silent)
+    manifest = json.loads((backup / "backup.json").read_text()) | {"files": "FILES"}
+    (backup / "backup.json").write_text(json.dumps(manifest).replace('"FILES"', files))
+    with pytest.raises(BackupError, match="no whole backup"):
+        restore(str(backup), Settings(model_dir=str(tmp_path / "target")), silent)
 
 
 def test_a_directory_that_is_not_empty_is_not_filled(filled: Path, tmp_path: Path) -> None:

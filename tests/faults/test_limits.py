@@ -77,8 +77,8 @@ def test_a_file_size_limit_is_a_full_disk(tmp_path: Path) -> None:
 
 
 @contextmanager
-def mounted_read_only(source: Path, mount: Path) -> Iterator[Path]:
-    shutil.copytree(source, mount, symlinks=True)
+def mounted_read_only(mount: Path) -> Iterator[Path]:
+    """Mount a directory over itself, as an orchestrator does: nobody who sees it can write to it."""
     subprocess.run(["mount", "--bind", str(mount), str(mount)], check=True)
     subprocess.run(["mount", "-o", "remount,ro,bind", str(mount)], check=True)
     try:
@@ -131,8 +131,8 @@ def filled(tmp_path: Path) -> Path:
 
 
 @needs_root
-def test_a_read_only_mount_serves_lists_and_refuses(filled: Path, tmp_path: Path) -> None:
-    with mounted_read_only(filled, tmp_path / "mounted") as mount:
+def test_a_read_only_mount_serves_lists_and_refuses(filled: Path) -> None:
+    with mounted_read_only(filled) as mount:
         before = sorted(str(path) for path in mount.rglob("*"))
         check_that_it_reads_and_refuses(mount)
         assert sorted(str(path) for path in mount.rglob("*")) == before
@@ -145,8 +145,10 @@ def test_what_a_killed_writer_left_in_the_log_is_read_from_a_read_only_mount(
     with ModelManager(filled) as manager:
         manager.save_model("net", "in the log only")
         shutil.copytree(filled, tmp_path / "killed", symlinks=True)
-    (tmp_path / "killed" / "model_registry.db-shm").unlink()
-    with mounted_read_only(tmp_path / "killed", tmp_path / "mounted") as mount:
+    shutil.rmtree(filled)
+    shutil.copytree(tmp_path / "killed", filled, symlinks=True)
+    (filled / "model_registry.db-shm").unlink()
+    with mounted_read_only(filled) as mount:
         with ModelManager(mount) as manager:
             assert manager.get_model_info("net")["total"] == 1
             assert manager.get_model("net") == "in the log only"

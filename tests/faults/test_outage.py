@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +17,7 @@ import pytest
 from ai_engine import CatalogueUnavailableError, StorageError, VersionExistsError
 from ai_engine.models import ModelManager, ModelPerformance
 from ai_engine.registry.loaded import LoadedModels
+from tests.faults.driver import diagnose
 from tests.models.estimators import large
 
 Break = Callable[[Path], Callable[[], None]]
@@ -170,6 +174,8 @@ def test_a_replay_that_is_killed_is_repeated_without_applying_twice(
         mend = missing(database)
         for number in range(3):
             manager.save_model("cpu", number)
+        manager.update_performance("cpu", "1.0.1", performance(0.5))
+        manager.save_training_history("cpu", "1.0.1", {"dataset_size": 5})
         mend()
     journal = tmp_path / ".engine" / "outage"
     copies = {path.name: path.read_bytes() for path in journal.glob("*.json")}
@@ -179,7 +185,54 @@ def test_a_replay_that_is_killed_is_repeated_without_applying_twice(
         (journal / name).write_bytes(text)
     with ModelManager(tmp_path) as again:
         assert again.model_versions["cpu"] == ["1.0.0", "1.0.1", "1.0.2", "1.0.3"]
+        assert [found.mae for found in again.metric_history("cpu", "1.0.1")] == [0.5]
+        assert [run["dataset_size"] for run in again.get_training_history("cpu", "1.0.1")] == [5]
         assert list(journal.glob("*.json")) == []
+
+
+@pytest.mark.parametrize("state", ["waits", "was set aside"])
+def test_bytes_that_a_waiting_save_needs_outlive_the_version_that_had_them(
+    database: Path, tmp_path: Path, state: str
+) -> None:
+    """The save is one that only a newer version of the engine can apply, so that it waits for long."""
+    with ModelManager(tmp_path) as manager:
+        manager.save_model("twin", [large(1)])
+        manager.save_model("twin", "another")
+        mend = locked(database)
+        manager.save_model("cpu", [large(1)])
+        mend()
+        (entry,) = (tmp_path / ".engine" / "outage").glob("*.json")
+        written = entry.read_bytes()
+        kind = b'"format": 2' if state == "waits" else b'"format": 0'
+        entry.write_bytes(written.replace(b'"format": 1', kind))
+        manager.delete_version("twin", "1.0.0")
+    for finding in diagnose(tmp_path, repair=True):
+        assert finding.kind != "artifact"
+    with suppress(FileNotFoundError):
+        entry.with_name(f"{entry.name}.rejected").unlink()
+    entry.write_bytes(written)
+    with ModelManager(tmp_path) as manager:
+        assert manager.get_model("cpu") == [large(1)]
+
+
+def test_bytes_that_were_swept_while_their_save_waited_for_the_database_are_stored_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AI_ENGINE_LOCK_TIMEOUT", "30.0")
+    with ModelManager(tmp_path) as manager, ThreadPoolExecutor(1) as pool:
+        manager.save_model("cpu", "before")
+        unlock = locked(tmp_path / "model_registry.db")
+        saving = pool.submit(manager.save_model, "cpu", [large(1)])
+        artifacts = tmp_path / ".engine" / "artifacts"
+        waits = threading.Event()
+        while not (artifacts.exists() and os.listdir(artifacts)):
+            waits.wait(0.001)
+        os.unlink(artifacts / os.listdir(artifacts)[0])  # as a sweep of another process does
+        unlock()
+        saving.result()
+    with ModelManager(tmp_path) as manager:
+        assert manager.get_model("cpu") == [large(1)]
+    assert diagnose(tmp_path) == []
 
 
 def test_an_operation_that_cannot_be_applied_is_kept_aside_and_stops_nothing(
@@ -197,18 +250,40 @@ def test_an_operation_that_cannot_be_applied_is_kept_aside_and_stops_nothing(
     assert "cannot be applied" in caplog.text
 
 
-def test_a_version_that_another_saved_meanwhile_gets_the_next_number(database: Path, tmp_path: Path) -> None:
+def test_a_version_that_waits_where_nobody_looks_keeps_its_number(
+    database: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = tmp_path / ".engine" / "outage"
     with ModelManager(tmp_path) as manager:
         mend = missing(database)
         manager.save_model("cpu", "journalled")
-        journal = tmp_path / ".engine" / "outage"
         shutil.move(journal, tmp_path / "kept")
         mend()
         manager.save_model("cpu", "direct")
         shutil.move(tmp_path / "kept", journal)
     with ModelManager(tmp_path) as again:
-        found = {again.get_model("cpu", version) for version in again.model_versions["cpu"]}
-        assert found == {"before", "journalled", "direct"}
+        found = [again.get_model("cpu", version) for version in again.model_versions["cpu"]]
+        assert found == ["before", "direct", "journalled"]
+        assert again.get_model("cpu", "1.0.1") == "journalled"
+    assert "another version" not in caplog.text
+
+
+def test_a_version_that_waits_unknown_to_anybody_is_renumbered_aloud(
+    database: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = tmp_path / ".engine" / "outage"
+    with ModelManager(tmp_path) as manager:
+        mend = missing(database)
+        manager.save_model("cpu", "journalled")
+        shutil.move(journal, tmp_path / "kept")
+        (tmp_path / "cpu@1.0.1.pkl").unlink()  # what tells of it without the journal
+        mend()
+        manager.save_model("cpu", "direct")
+        shutil.move(tmp_path / "kept", journal)
+    with ModelManager(tmp_path) as again:
+        found = {version: again.get_model("cpu", version) for version in again.model_versions["cpu"]}
+        assert found == {"1.0.0": "before", "1.0.1": "direct", "1.0.2": "journalled"}
+    assert "cpu@1.0.1 is another version by now" in caplog.text
 
 
 def test_when_the_journal_fails_too_the_save_raises_and_registering_keeps_it_in_memory(

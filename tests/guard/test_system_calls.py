@@ -119,8 +119,8 @@ def test_syncs(calls: dict[str, Counter[str]], step: str, syncs: int) -> None:
 @pytest.mark.parametrize(
     ("step", "opened", "renames"),
     [
-        ("small save", 2, 2),  # the file and the record
-        ("large save", 4, 3),  # the artifact and its directory besides, and the name that stays free
+        ("small save", 3, 2),  # the file, the record, and the lock that keeps numbers that were told
+        ("large save", 5, 3),  # the artifact and its directory besides, and the name that stays free
         ("metric", 0, 0),
         ("1000 metrics", 0, 0),
         ("first load", 1, 0),  # whether the file is still what the row says
