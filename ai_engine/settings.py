@@ -24,6 +24,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
     max_body_bytes: int = 64 * 1024 * 1024
+    request_timeout: float = 30.0
     training_timeout: float = 3600.0
     verify_rate: float = 8e6
     cleanup_keep: int | None = None
@@ -39,6 +40,7 @@ ABOUT = {
     "host": "Address that `serve` listens on.",
     "port": "Port that `serve` listens on.",
     "max_body_bytes": "Largest request body, in bytes.",
+    "request_timeout": "Seconds for a client to send a head or 64 KiB of a body, or to take 64 KiB; 0: any.",
     "training_timeout": "Seconds after which a training is ended.",
     "verify_rate": "Bytes a second at which `serve` re-reads artifacts to find rot; 0: never.",
     "cleanup_keep": "Versions of each model that `serve` keeps when it cleans up. Default: no clean-up.",

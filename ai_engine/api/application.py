@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from ai_engine.api import problems, schemas
+from ai_engine.api.clients import WhileConnected
 from ai_engine.api.gate import Gate
 from ai_engine.api.heads import HeadAsGet
 from ai_engine.api.health import Health
@@ -59,7 +60,12 @@ def create_app(opened: Callable[[], AbstractContextManager[Opened]], hosts: Coll
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=[Middleware(HeadAsGet), Middleware(Measured, instruments), Middleware(Gate, hosts)],
+        middleware=[
+            Middleware(HeadAsGet),
+            Middleware(Measured, instruments),
+            Middleware(Gate, hosts),
+            Middleware(WhileConnected),
+        ],
         generate_unique_id_function=lambda route: route.name,
     )
     problems.install(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -33,6 +34,9 @@ class Service:
     # A list is read a row at a time, and between two rows another thread may take the interpreter: eight
     # threads then spend a third of their time on handing it over. Two keep a core busy.
     short_reads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(2))
+    # Reading rows and predicting from them is work for a core. Forty threads at it, as many as would be taken
+    # otherwise, leave the loop that answers everybody a fortieth of the interpreter.
+    large_bodies: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(os.cpu_count() or 1))
     started: float = field(default_factory=time.monotonic)
 
     @property

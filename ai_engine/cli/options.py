@@ -13,7 +13,10 @@ from ai_engine.settings import ABOUT, from_environment, kind, variable
 
 STORAGE: Final = ("model_dir", "database_url", "artifact_url", "journal_dir")
 TRAINING: Final = ("cluster_url", "training_timeout")
-SERVING: Final = ("host", "port", "max_body_bytes", "verify_rate", "cleanup_keep", "cleanup_every")
+SERVING: Final = (
+    *("host", "port", "max_body_bytes", "request_timeout"),
+    *("verify_rate", "cleanup_keep", "cleanup_every"),
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 Name = Annotated[str, typer.Argument(help="The model's name.", show_default=False)]
