@@ -107,6 +107,11 @@ def of_error(error: AIEngineError) -> Answer:
     return problem(status, kind_of(type(error)), str(error), _patience(status), **more)
 
 
+def not_started(error: AIEngineError) -> Answer:
+    """Return the answer of an application that cannot start."""
+    return problem(503, "not-started", f"the service cannot be started: {error}", _patience(503))
+
+
 def kind_of(error: type[AIEngineError]) -> str:
     """Spell the class of an error as the problem's kind.
 

@@ -252,6 +252,18 @@ class HealthReply(Reply):
     active_models: dict[str, str]
 
 
+class LiveReply(Reply):
+    """The process lives."""
+
+    status: Literal["alive"]
+
+
+class ReadyReply(Reply):
+    """Models can be served."""
+
+    status: Literal["ready"]
+
+
 _Body = TypeVar("_Body", bound=Request)
 
 # Where pydantic's words are for programmers.

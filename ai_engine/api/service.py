@@ -66,6 +66,11 @@ class Service:
         return model
 
 
+def address_of(request: Request) -> str:
+    """Return what the application's addresses begin with: ``/ai`` where it is mounted there, else nothing."""
+    return str(request.scope.get("root_path", "")).rstrip("/")
+
+
 async def running(request: Request) -> Service:
     """Return the service of the application that a request reached."""
     service: Service = request.app.state.service

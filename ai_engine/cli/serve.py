@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import socket
 import sys
-from typing import Annotated, Final
+from typing import Final
 
 import typer
 
 from ai_engine.cli.options import SERVING, STORAGE, TRAINING, AsJson, with_settings
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.registry.shapes import to_json
-from ai_engine.settings import Settings
+from ai_engine.settings import Settings, check_reach, host_names
 
 # By name: the application stands above the commands.
 _APPLICATION: Final = "ai_engine.app:build"
@@ -27,18 +26,11 @@ def register(app: typer.Typer) -> None:
 @with_settings(*SERVING, *STORAGE, *TRAINING)
 def serve(
     settings: Settings,
-    no_auth: Annotated[
-        bool, typer.Option("--no-auth", help="Listen beyond this machine, where anybody may do anything.")
-    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Serve the REST API and the dashboard until it is told to stop; port 0 takes a free one."""
-    if not (is_loopback(settings.host) or no_auth):
-        raise InvalidInputError(
-            "--host",
-            f"{settings.host} can be reached from other machines, and there are no keys yet to tell who may "
-            "do what. Listen on 127.0.0.1, or type --no-auth if everybody who reaches it may do anything",
-        )
+    check_reach(settings)
+    host_names(settings)  # a name that is none is told before anything is opened
     _log_to_stderr()
     from uvicorn.importer import import_from_string
 
@@ -58,20 +50,6 @@ def serve(
     with listening, open_registry(settings) as registry, upkeep(registry, settings):
         app = import_from_string(_APPLICATION)(registry, settings)
         Server(app, settings.request_timeout, ready).run(sockets=[listening])
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches an address.
-
-    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("0.0.0.0"), is_loopback("example.org")
-    (True, True, False, False)
-    """
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _listen(settings: Settings) -> socket.socket:
