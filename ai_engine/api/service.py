@@ -32,7 +32,9 @@ class Service:
     trainings: Trainings
     instruments: Instruments
     # A list is read a row at a time, and between two rows another thread may take the interpreter: eight
-    # threads then spend a third of their time on handing it over. Two keep a core busy.
+    # threads then spend a third of their time on handing it over. Two keep a core busy. All that read a page
+    # or so wait in this one line: beside forty threads the two got a twentieth of the interpreter, and a page
+    # took 30 times as long as its neighbours.
     short_reads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(2))
     # Reading rows and predicting from them is work for a core. Forty threads at it, as many as would be taken
     # otherwise, leave the loop that answers everybody a fortieth of the interpreter.

@@ -101,6 +101,32 @@ def test_a_small_body_waits_for_no_large_one(server: Served) -> None:
             until(server, lambda: lane.statistics().tasks_waiting == 0)
 
 
+def test_short_reads_wait_in_one_line_and_long_ones_do_not(server: Served) -> None:
+    for _ in range(2):
+        server.registry.save("cpu", 1)
+    for _ in range(1001):
+        server.registry.save("many", 1)
+    lane = server.service.short_reads
+    short = [
+        *("/models/info?limit=20", "/models/info?limit=1000", "/models/cpu/versions"),
+        *("/models/performance/cpu", "/models/cpu/compare?versions=1.0.0,1.0.1"),
+    ]
+    with ExitStack() as clients:
+        with taken(server, lane):
+            for count, path in enumerate(short, start=1):
+                client = clients.enter_context(socket.create_connection(("127.0.0.1", server.port), 30))
+                client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+                until(server, lambda count=count: lane.statistics().tasks_waiting == count)  # type: ignore[misc]  # bound now
+            for path in ("/models/info", "/models/info?limit=1001"):
+                assert len(server.get(path, timeout=20).json()["models"]) > 1000
+        until(server, lambda: lane.statistics().tasks_waiting == 0)
+    answer = server.get("/models/many/versions").json()
+    assert answer["total_versions"] == len(answer["versions"]) == 1001
+    server.registry.delete("many", "1.0.0")
+    answer = server.get("/models/many/versions").json()
+    assert answer["total_versions"] == len(answer["versions"]) == 1000
+
+
 def test_a_list_is_not_read_for_a_client_that_has_gone(server: Served) -> None:
     lane = server.service.short_reads
     with taken(server, lane):
