@@ -14,6 +14,7 @@ from typing import IO, Any, Final
 
 from ai_engine.domain import errors
 from ai_engine.domain.errors import AIEngineError, TrainingFailedError
+from ai_engine.training.extras import require_training_packages
 from ai_engine.training.progress import Progress
 
 # `python -m` would put the working directory in front of the standard library: whoever may write a json.py
@@ -63,9 +64,12 @@ def train_in_child(
     ------
     AIEngineError
         What the training raised in the child, as the same class with the same fields.
+    MissingDependencyError
+        If the packages of the ``train`` extra are not installed; no child is started.
     TrainingFailedError
         If the child crashed, was killed, or took longer than `timeout`.
     """
+    require_training_packages()
     order = json.dumps({"settings": dict(settings), "memory_limit_bytes": memory_limit_bytes}).encode()
     # A session of its own: Ctrl-C at a terminal is for the parent, which then ends the child.
     child = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)

@@ -14,6 +14,7 @@ from ai_engine.api.routes.described import answers, takes
 from ai_engine.api.routes.models import Name
 from ai_engine.api.service import Running, Service
 from ai_engine.domain.errors import NotYetSupportedError
+from ai_engine.training.extras import require_training_packages
 from ai_engine.training.prediction import predict as predictions
 from ai_engine.training.request import TrainingRequest
 
@@ -57,6 +58,7 @@ async def predict(service: Running, model_name: Name, text: Text) -> Answer:
 
 
 def _predict(service: Service, model_name: str, text: bytes) -> Answer:
+    require_training_packages()  # before a stored object asks for them in its own words
     wanted = schemas.read(schemas.PredictRequest, read_object(text))
     version = service.version(model_name, wanted.version)
     model = service.load(model_name, version)
