@@ -56,8 +56,8 @@ def create_app(opened: Callable[[], AbstractContextManager[Opened]], hosts: Coll
         redirect_slashes=False,
         middleware=[
             Middleware(HeadAsGet),
-            Middleware(Measured, instruments),
-            Middleware(Gate, lifetime.service, hosts),
+            Middleware(Measured, instruments=instruments),
+            Middleware(Gate, service=lifetime.service, hosts=hosts),
             Middleware(WhileConnected),
         ],
         generate_unique_id_function=lambda route: route.name,
