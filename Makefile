@@ -6,7 +6,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: demo test check serve docs bench snapshots lock clean
+LOWEST := $(VENV)-lowest
+
+.PHONY: demo test check lowest serve docs bench snapshots soak lock clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
@@ -18,6 +20,13 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The lowest versions that pyproject.toml declares, under what has most to do with other packages.
+lowest: $(LOWEST)/.ready
+	PYTHONPATH=$(CURDIR) $(LOWEST)/bin/python -m pytest -n 2 -p no:cacheprovider \
+		tests/models tests/catalogue tests/cli/test_models.py tests/cli/test_every_command.py tests/cli/test_busy_server.py \
+		tests/api/test_models.py tests/api/test_reach.py tests/api/test_clients.py \
+		tests/training/test_tabular.py tests/training/test_anomaly.py
 
 serve: $(READY)
 	$(BIN)/ai-engine serve
@@ -35,15 +44,18 @@ soak: $(READY)
 	AI_ENGINE_SOAK_ROUNDS=2000 AI_ENGINE_POWER_CUTS=10 $(BIN)/python -m pytest -n 2 --timeout 7200 \
 		tests/faults tests/processes
 
-# What is installed is what is locked: no host stands in the file, and every archive has its digest.
+# What is installed is what is locked: no host stands in the files, and every archive has its digest.
+LOCKED = $(BIN)/uv pip compile pyproject.toml --extra train --universal --python-version $(PYTHON_NEEDED) \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	--upgrade --quiet
+
 lock: $(READY)
 	@test -x $(BIN)/uv || $(PIP) install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --extra train --group dev --universal --python-version $(PYTHON_NEEDED) \
-		--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-		--upgrade --quiet --output-file requirements/all.txt
+	$(LOCKED) --group dev --output-file requirements/all.txt
+	$(LOCKED) --group test --resolution lowest-direct --output-file requirements/lowest.txt
 
 clean:
-	rm -rf $(VENV) .demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) .demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(READY): requirements/all.txt pyproject.toml
 	@python=$$(for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
@@ -61,3 +73,10 @@ $(READY): requirements/all.txt pyproject.toml
 	@$(PIP) install -qq --require-hashes --requirement requirements/all.txt
 	@$(PIP) install -qq --no-deps --no-build-isolation --no-index --editable .
 	@touch $(READY)
+
+$(LOWEST)/.ready: requirements/lowest.txt $(READY)
+	@echo "Installing what requirements/lowest.txt locks into $(LOWEST); this takes a minute."
+	@$(BIN)/python -m venv --clear $(LOWEST)
+	@$(LOWEST)/bin/python -m pip --disable-pip-version-check --no-input install -qq --require-hashes \
+		--requirement requirements/lowest.txt
+	@touch $@

@@ -11,7 +11,7 @@ from ai_engine.api.application import Opened, create_app
 from ai_engine.api.service import Service
 from ai_engine.dashboard.pages import Shown, router
 from ai_engine.registry.registry import Registry
-from ai_engine.settings import Settings, from_environment
+from ai_engine.settings import Settings, check_reach, from_environment
 from ai_engine.wiring import open_registry, upkeep
 
 
@@ -34,8 +34,19 @@ def _shown(request: Request) -> Shown:
 @contextmanager
 def _from_environment() -> Iterator[Opened]:
     settings = from_environment()
+    check_reach(settings)
     with open_registry(settings) as registry, upkeep(registry, settings):
         yield registry, settings
 
 
-app = _complete(_from_environment)
+def from_settings() -> FastAPI:
+    """Return the application over the registry that the environment describes.
+
+    It opens the registry when its lifespan starts, or at its first request where none ran: mounted under a
+    path of another application, or in a test client. What started so is closed when the process exits;
+    ``async with app.router.lifespan_context(app)`` in the other application's lifespan closes it earlier.
+    """
+    return _complete(_from_environment)
+
+
+app = from_settings()

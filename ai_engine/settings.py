@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from ai_engine.domain.errors import InvalidInputError
 
@@ -24,7 +27,10 @@ class Settings:
     lock_timeout: float = 10.0
     host: str = "127.0.0.1"
     port: int = 8000
+    allowed_hosts: str = ""
+    no_auth: bool = False
     max_body_bytes: int = 64 * 1024 * 1024
+    request_timeout: float = 30.0
     training_timeout: float = 3600.0
     verify_rate: float = 8e6
     cleanup_keep: int | None = None
@@ -40,12 +46,21 @@ ABOUT = {
     "lock_timeout": "Seconds that a change waits for another program's before the database counts as locked.",
     "host": "Address that `serve` listens on.",
     "port": "Port that `serve` listens on.",
+    "allowed_hosts": "Names, separated by commas, under which the server may be addressed too.",
+    "no_auth": "Answer on addresses that other machines reach: whoever reaches them may do anything.",
     "max_body_bytes": "Largest request body, in bytes.",
+    "request_timeout": "Seconds for a client to send a head or 64 KiB of a body, or to take 64 KiB; 0: any.",
     "training_timeout": "Seconds after which a training is ended.",
     "verify_rate": "Bytes a second at which `serve` re-reads artifacts to find rot; 0: never.",
     "cleanup_keep": "Versions of each model that `serve` keeps when it cleans up. Default: no clean-up.",
     "cleanup_every": "Seconds between two clean-ups of `serve`.",
 }
+
+
+_SWITCHES: Final = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(
+    ("0", "false", "no", "off"), False
+)
+_HOST_NAME: Final = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::[0-9]{1,5})?", re.ASCII)
 
 
 def variable(name: str) -> str:
@@ -90,7 +105,77 @@ def kind(name: str) -> type:
 def _parsed(name: str, text: str, wanted: type) -> Any:
     if wanted is str:
         return text
+    if wanted is bool:
+        if text.lower() not in _SWITCHES:
+            raise InvalidInputError(name, f"{text!r} is neither 1 (yes) nor 0 (no)")
+        return _SWITCHES[text.lower()]
     try:
         return wanted(text)
     except ValueError:
         raise InvalidInputError(name, f"{text!r} is not a number") from None
+
+
+@lru_cache(maxsize=8)  # every request asks
+def host_names(settings: Settings) -> frozenset[str]:
+    """Return the names of `Settings.allowed_hosts` as a Host header has them, without ports.
+
+    >>> sorted(host_names(Settings(allowed_hosts="Engine.internal:8000, ::1")))
+    ['[::1]', 'engine.internal']
+
+    Raises
+    ------
+    InvalidInputError
+        Where one is no name, as a wildcard is not.
+    """
+    given = (part.strip().lower() for part in settings.allowed_hosts.split(","))
+    names = (f"[{name}]" if _version(name) == 6 else name for name in given if name)
+    found = set()
+    for name in names:
+        match = _HOST_NAME.fullmatch(name)
+        if match is None:
+            raise InvalidInputError(
+                variable("allowed_hosts"),
+                f"{name!r} is no host name; give whole names, such as engine.example.org, without wildcards",
+            )
+        found.add(match.group(1))
+    return frozenset(found)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches an address.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("0.0.0.0"), is_loopback("example.org")
+    (True, True, False, False)
+    """
+    if host.lower() == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    # Of a socket that listens on IPv6 and IPv4 alike.
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def check_reach(settings: Settings) -> None:
+    """Return if it was said who may do what where the service is to be reached.
+
+    Raises
+    ------
+    InvalidInputError
+        If other machines would reach it, and nobody said that they may.
+    """
+    if not (is_loopback(settings.host) or settings.no_auth):
+        raise InvalidInputError(
+            "--host",
+            f"{settings.host} can be reached from other machines, and there are no keys yet to tell who may "
+            "do what. Listen on 127.0.0.1, or type --no-auth (AI_ENGINE_NO_AUTH=1) if everybody who reaches "
+            "it may do anything",
+        )
+
+
+def _version(host: str) -> int | None:
+    try:
+        return ipaddress.ip_address(host).version
+    except ValueError:
+        return None

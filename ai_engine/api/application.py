@@ -8,25 +8,23 @@ from typing import Any
 
 from anyio import to_thread
 from fastapi import FastAPI
+from starlette.datastructures import State
 from starlette.middleware import Middleware
 
 from ai_engine.api import problems, schemas
+from ai_engine.api.clients import WhileConnected
 from ai_engine.api.gate import Gate
 from ai_engine.api.heads import HeadAsGet
-from ai_engine.api.health import Health
 from ai_engine.api.instruments import Instruments, Measured
+from ai_engine.api.lifetime import Lifetime, Opened
 from ai_engine.api.routes import models, operations, work
-from ai_engine.api.service import Service
-from ai_engine.api.trainings import Trainings
-from ai_engine.registry.registry import Registry
-from ai_engine.settings import Settings
 from ai_engine.version import __version__
 
-Opened = tuple[Registry, Settings]
+__all__ = ["Opened", "create_app"]
 
 
 def create_app(opened: Callable[[], AbstractContextManager[Opened]], hosts: Collection[str] = ()) -> FastAPI:
-    """Return the application. Nothing is opened, read or written before its lifespan starts.
+    """Return the application. Nothing is opened, read or written before its lifespan or its first request.
 
     Parameters
     ----------
@@ -35,19 +33,16 @@ def create_app(opened: Callable[[], AbstractContextManager[Opened]], hosts: Coll
     hosts : collection of str
         Names under which the server may be addressed, besides this machine's loopback ones.
     """
-    instruments = Instruments()
+    instruments, state = Instruments(), State()
+    lifetime = Lifetime(opened, instruments, state)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        context = opened()
-        registry, settings = await to_thread.run_sync(context.__enter__)
-        service = Service(registry, settings, Health(registry), Trainings(settings), instruments)
-        app.state.service = service
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await to_thread.run_sync(lifetime.start)
         try:
             yield
         finally:
-            service.trainings.stop()
-            await to_thread.run_sync(context.__exit__, None, None, None)
+            await to_thread.run_sync(lifetime.stop)
 
     app = FastAPI(
         title="NovaCron AI Engine",
@@ -59,9 +54,16 @@ def create_app(opened: Callable[[], AbstractContextManager[Opened]], hosts: Coll
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=[Middleware(HeadAsGet), Middleware(Measured, instruments), Middleware(Gate, hosts)],
+        middleware=[
+            Middleware(HeadAsGet),
+            Middleware(Measured, instruments=instruments),
+            Middleware(Gate, service=lifetime.service, hosts=hosts),
+            Middleware(WhileConnected),
+        ],
         generate_unique_id_function=lambda route: route.name,
     )
+    app.state = state
+    state.lifetime = lifetime
     problems.install(app)
     for router in (operations.router, work.router, models.router):
         app.include_router(router)

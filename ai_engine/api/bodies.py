@@ -10,11 +10,14 @@ from anyio import to_thread
 from fastapi import Depends, Request
 
 from ai_engine.api.problems import RefusedError
+from ai_engine.api.service import Service
 from ai_engine.domain.errors import InvalidInputError
 
 # The largest float has 309 digits; a longer number is nothing that was measured.
 _MOST_DIGITS: Final = 300
 _FIELD: Final = "body"
+# Read in a millisecond; 64 MiB take more than a second.
+SMALL: Final = 64 * 1024
 
 
 async def json_text(request: Request) -> bytes:
@@ -41,8 +44,11 @@ async def json_object(request: Request) -> dict[str, Any]:
     InvalidInputError
         If it is not the JSON of an object, in UTF-8, with finite numbers and each key once.
     """
-    # In a thread: 64 MiB take a second to read.
-    return await to_thread.run_sync(read_object, await json_text(request))
+    text = await json_text(request)
+    if len(text) <= SMALL:
+        return read_object(text)
+    service: Service = request.app.state.service
+    return await to_thread.run_sync(read_object, text, limiter=service.large_bodies)
 
 
 Text = Annotated[bytes, Depends(json_text)]
@@ -115,14 +121,26 @@ def _whole(text: str) -> int:
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise InvalidInputError(_FIELD, f"has the key {twice[:80]!r} twice in one object; give each once")
+        raise InvalidInputError(
+            _FIELD, f"has the key {_second(pairs)[:80]!r} twice in one object; give each once"
+        )
     return found
+
+
+def _second(pairs: list[tuple[str, Any]]) -> str:
+    """Return the first key (of any values) that was there before."""
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            return key
+        seen.add(key)
+    raise AssertionError("every key is there once")
 
 
 def _check_unicode(value: dict[str, Any]) -> None:
     try:
         json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError:  # writing nests a little deeper than reading
+        raise InvalidInputError(_FIELD, "is nested too deeply; rows are flat objects") from None
     except UnicodeEncodeError:
         raise InvalidInputError(_FIELD, "holds text that is not Unicode: half of a surrogate pair") from None

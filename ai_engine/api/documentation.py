@@ -20,12 +20,13 @@ def _pages() -> Environment:
     )
 
 
-def page(document: Mapping[str, Any]) -> str:
-    """Return the page of an OpenAPI document (JSON values)."""
+def page(document: Mapping[str, Any], address: str = "") -> str:
+    """Return the page of an OpenAPI document (JSON values); `address` is what its paths begin with."""
     return (
         _pages()
         .get_template("documentation.html")
         .render(
+            root=address,
             title=document["info"]["title"],
             version=document["info"]["version"],
             summary=document["info"].get("summary", ""),

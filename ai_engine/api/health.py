@@ -40,9 +40,15 @@ class Health:
 
     async def state(self) -> dict[str, Any]:
         """Return what `Registry.health` said, at most a second ago or as long ago as it needs."""
-        if self._probe is None or (self._probe.done() and self._clock() - self._begun >= INTERVAL):
+        loop = asyncio.get_running_loop()
+        # A test client has a new loop for every request, in which nobody can wait for a task of the last one.
+        if (
+            self._probe is None
+            or self._probe.get_loop() is not loop
+            or (self._probe.done() and self._clock() - self._begun >= INTERVAL)
+        ):
             self._begun = self._clock()
-            self._probe = asyncio.create_task(asyncio.to_thread(self._ask))
+            self._probe = loop.create_task(asyncio.to_thread(self._ask))
         probe = self._probe
         await asyncio.wait({probe}, timeout=PATIENCE)
         if probe.done():
@@ -61,6 +67,16 @@ class Health:
             return self._last
         reason = f"the database has not answered for {seconds:.1f} s"
         return (self._last or _state("degraded", reason)) | {"status": "degraded", "reason": reason}
+
+    async def unable(self) -> str | None:
+        """Return why no model can be served, if none can: neither the database nor the memory can be read."""
+        with move_on_after(PATIENCE):
+            try:
+                await to_thread.run_sync(self._registry.names, abandon_on_cancel=True, limiter=self._readers)
+            except AIEngineError as error:
+                return str(error)
+            return None
+        return f"the database has not answered for {PATIENCE:g} s"
 
     async def actives(self) -> dict[str, str]:
         """Return the active versions as of now; as of the last time where the database keeps us waiting."""

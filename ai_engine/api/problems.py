@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -35,11 +35,13 @@ UNEXPECTED = (
     "the server failed in a way that nobody foresaw; nothing more is known here. "
     "Its log has the details, under the time of this answer."
 )
+_LONGEST_DETAIL: Final = 2000
 _TITLES = {
     400: "Bad request",
     403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
+    408: "Too slow",
     409: "Conflict",
     413: "Too large",
     415: "Unsupported content type",
@@ -55,6 +57,11 @@ class RefusedError(Exception):
     def __init__(self, status: int, kind: str, detail: str) -> None:
         self.status, self.kind, self.detail = status, kind, detail
         super().__init__(detail)
+
+
+def stopping() -> RefusedError:
+    """Return the refusal of what would take longer than the server lives."""
+    return RefusedError(503, "stopping", "the server is stopping, and this was ended; nothing was saved")
 
 
 def problem(
@@ -73,6 +80,8 @@ def problem(
     detail : str
         A sentence that says what to do.
     """
+    if len(detail) > _LONGEST_DETAIL:  # it may quote what was sent
+        detail = f"{detail[:_LONGEST_DETAIL]}…"
     body = {
         "type": f"urn:ai-engine:problem:{kind}",
         "title": _TITLES.get(status, "Error"),
@@ -92,8 +101,15 @@ def of_error(error: AIEngineError) -> Answer:
     status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
     more: dict[str, Any] = {}
     if isinstance(error, InvalidInputError):
-        more["errors"] = [{"field": error.field, "problem": error.problem}]
+        more["errors"] = [
+            {"field": error.field[:_LONGEST_DETAIL], "problem": error.problem[:_LONGEST_DETAIL]}
+        ]
     return problem(status, kind_of(type(error)), str(error), _patience(status), **more)
+
+
+def not_started(error: AIEngineError) -> Answer:
+    """Return the answer of an application that cannot start."""
+    return problem(503, "not-started", f"the service cannot be started: {error}", _patience(503))
 
 
 def kind_of(error: type[AIEngineError]) -> str:
@@ -124,7 +140,14 @@ async def _ours(_: Request, error: Exception) -> Answer:
 
 async def _refused(_: Request, error: Exception) -> Answer:
     assert isinstance(error, RefusedError)
-    return problem(error.status, error.kind, error.detail, _patience(error.status))
+    return of_refusal(error)
+
+
+def of_refusal(error: RefusedError) -> Answer:
+    """Return the answer for a request that is refused for how it was sent."""
+    # What is left of a body that does not come is nothing to wait for.
+    headers = {"Connection": "close"} if error.status == 408 else _patience(error.status)
+    return problem(error.status, error.kind, error.detail, headers)
 
 
 async def _invalid(_: Request, error: Exception) -> Answer:

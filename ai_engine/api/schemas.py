@@ -72,8 +72,8 @@ class Problem(Reply):
     errors: list[dict[str, str]] | None = Field(None, description="By field, where the input is invalid.")
 
 
-class Performance(Reply):
-    """A measurement on rows that the fit never saw; null is unknown."""
+class Numbers(Reply):
+    """What was measured on rows that the fit never saw; null is unknown."""
 
     mae: float | None
     mse: float | None
@@ -82,9 +82,43 @@ class Performance(Reply):
     prediction_time: float | None = Field(description="Seconds.")
     accuracy_score: float | None
     confidence_score: float | None
-    last_updated: str | None
     training_samples: int | None
     feature_count: int | None
+
+
+class Performance(Numbers):
+    """A measurement and its time."""
+
+    last_updated: str | None
+
+
+class TargetMetrics(Reply):
+    """How well one target is predicted, on rows that the fit never saw; null where it does not apply."""
+
+    mae: float | None = Field(description="Mean absolute error, in the target's unit.")
+    mse: float | None = Field(description="Mean squared error.")
+    r2: float | None
+    accuracy_score: float | None = Field(
+        description="Share of correct rows; for numbers, share within 10 % of the target's training range."
+    )
+    confidence_score: float | None = Field(description="Share of values inside their 90 % interval.")
+    baseline_mae: float | None = Field(description="Mean absolute error of a naive answer.")
+    skill: float | None = Field(description="1 - mae / baseline_mae.")
+
+
+class TrainingMetrics(TargetMetrics):
+    """The measures of a training: those of its first target, and of each by its name."""
+
+    training_time: float = Field(description="Seconds.")
+    prediction_time: float | None = Field(description="Seconds for a row.")
+    training_samples: int
+    validation_samples: int
+    feature_count: int
+    precision: float | None = Field(None, description="For anomalies with labels, as are the next two.")
+    recall: float | None = None
+    f1: float | None = None
+    flagged_share: float | None = Field(None, description="For anomalies: share of the rows held out.")
+    by_target: dict[str, TargetMetrics]
 
 
 class TrainReply(Reply):
@@ -95,11 +129,16 @@ class TrainReply(Reply):
     model_id: str
     model_version: str
     training_status: Literal["completed"]
-    performance_metrics: dict[str, Any]
-    training_time: float
+    performance_metrics: TrainingMetrics
+    training_time: float = Field(description="Seconds.")
     timestamp: str
     persisted: bool
     active: bool
+    algorithms: list[str] = Field(description="What was fitted and is in the version.")
+    cleaning: dict[str, int | dict[str, int] | list[str]] = Field(
+        description="What was done to the rows, and to how many; columns with missing values or left out."
+    )
+    activation_reason: str | None = Field(None, description="Where it was to be found out by comparing.")
 
 
 class Run(Reply):
@@ -136,12 +175,13 @@ class Version(Reply):
     python: str | None
     packages: dict[str, str]
     pinned: bool
+    performance: Numbers | None = Field(description="The newest measurement.")
 
 
 class VersionWithHistory(Version):
     """A version and how it came to be."""
 
-    training_history: list[Run]
+    training_history: list[Run] = Field(description="Newest first.")
 
 
 class VersionsReply(Reply):
@@ -223,12 +263,33 @@ class CleanupReply(Reply):
     dry_run: bool
 
 
+class Prediction(Reply):
+    """A prediction, of which each kind of model gives some fields.
+
+    A forecast has `vm_id`, `step`, `timestamp`, and for each target `name`, `name_lower` and `name_upper`; an
+    anomaly `is_anomaly` and `score`; others `value`, with `lower` and `upper` or with `probabilities`.
+    """
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
+    __pydantic_extra__: dict[str, float | None] = Field(init=False)
+
+    vm_id: str | int | None = None
+    step: int | None = Field(None, description="From 1; the first follows the last row.")
+    timestamp: str | None = None
+    is_anomaly: bool | None = None
+    score: float | None = Field(None, description="Higher is more anomalous.")
+    value: bool | int | float | str | None = None
+    lower: float | None = Field(None, description="Of the 90 % interval, as `upper`.")
+    upper: float | None = None
+    probabilities: dict[str, float] | None = Field(None, description="By class.")
+
+
 class PredictReply(Reply):
     """Predictions: one an input row, or one a VM and step for forecasts."""
 
     model_name: str
     version: str
-    predictions: list[dict[str, Any]]
+    predictions: list[Prediction]
 
 
 class Persistence(Reply):
@@ -250,6 +311,18 @@ class HealthReply(Reply):
     uptime_seconds: float
     persistence: Persistence
     active_models: dict[str, str]
+
+
+class LiveReply(Reply):
+    """The process lives."""
+
+    status: Literal["alive"]
+
+
+class ReadyReply(Reply):
+    """Models can be served."""
+
+    status: Literal["ready"]
 
 
 _Body = TypeVar("_Body", bound=Request)

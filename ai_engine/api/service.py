@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -31,8 +32,13 @@ class Service:
     trainings: Trainings
     instruments: Instruments
     # A list is read a row at a time, and between two rows another thread may take the interpreter: eight
-    # threads then spend a third of their time on handing it over. Two keep a core busy.
+    # threads then spend a third of their time on handing it over. Two keep a core busy. All that read a page
+    # or so wait in this one line: beside forty threads the two got a twentieth of the interpreter, and a page
+    # took 30 times as long as its neighbours.
     short_reads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(2))
+    # Reading rows and predicting from them is work for a core. Forty threads at it, as many as would be taken
+    # otherwise, leave the loop that answers everybody a fortieth of the interpreter.
+    large_bodies: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(os.cpu_count() or 1))
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -60,6 +66,11 @@ class Service:
         if model is None:  # deleted since it was found
             raise VersionNotFoundError(name, version)
         return model
+
+
+def address_of(request: Request) -> str:
+    """Return what the application's addresses begin with: ``/ai`` where it is mounted there, else nothing."""
+    return str(request.scope.get("root_path", "")).rstrip("/")
 
 
 async def running(request: Request) -> Service:

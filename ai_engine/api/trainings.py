@@ -9,12 +9,30 @@ from typing import Any, Final
 
 from anyio import CapacityLimiter, to_thread
 
-from ai_engine.api.problems import RefusedError
+from ai_engine.api.problems import RefusedError, stopping
 from ai_engine.settings import Settings
 from ai_engine.training.child import train_in_child
 
 # Requests whose rows may wait in memory for a free core, for each core.
 WAITING: Final = 8
+
+
+class _Training:
+    """One training, which may be ended before, while and after its process runs."""
+
+    def __init__(self) -> None:
+        self.child: Popen[bytes] | None = None
+        self._ended = False
+
+    def begin(self, child: Popen[bytes]) -> None:
+        self.child = child
+        if self._ended:
+            child.kill()
+
+    def end(self) -> None:
+        self._ended = True
+        if self.child is not None:
+            self.child.kill()
 
 
 class Trainings:
@@ -24,6 +42,8 @@ class Trainings:
     ----------
     begun, failed : int
         Since the application started.
+    stopping : bool
+        Whether the application is about to end.
     """
 
     def __init__(self, settings: Settings, cores: int | None = None) -> None:
@@ -31,7 +51,7 @@ class Trainings:
         # Tokens of its own: trainings that wait must not take the threads that answer reads.
         self._places = CapacityLimiter(cores or os.cpu_count() or 1)
         self._asked = 0  # requests that are here, whether they train or wait
-        self._stopping = False
+        self.stopping = False
         self._children: set[Popen[bytes]] = set()
         self.begun = self.failed = 0
 
@@ -45,6 +65,11 @@ class Trainings:
         """How many wait for a core."""
         return self._places.statistics().tasks_waiting
 
+    @property
+    def processes(self) -> frozenset[Popen[bytes]]:
+        """Return the processes that train."""
+        return frozenset(self._children)
+
     async def train(self, request: bytes) -> dict[str, Any]:
         """Return the answer (JSON values) to a request, a line of JSON, once its version is saved."""
         # The limiter knows of one that waits only once it does, and by then more may have been let in.
@@ -54,23 +79,24 @@ class Trainings:
                 503, "too-many-trainings", f"{waiting} trainings are waiting already; try again later"
             )
         self._asked += 1
+        training = _Training()
         try:
             return await to_thread.run_sync(
-                self._train, request, abandon_on_cancel=True, limiter=self._places
+                self._train, request, training, abandon_on_cancel=True, limiter=self._places
             )
         finally:
+            training.end()  # a client that has gone waits for no model
             self._asked -= 1
 
-    def _train(self, request: bytes) -> dict[str, Any]:
-        if self._stopping:
-            raise _stopped()
+    def _train(self, request: bytes, training: _Training) -> dict[str, Any]:
+        if self.stopping:
+            raise stopping()
         self.begun += 1
-        started: list[Popen[bytes]] = []
 
         def on_start(child: Popen[bytes]) -> None:
-            started.append(child)
+            training.begin(child)
             self._children.add(child)
-            if self._stopping:  # since it was asked above
+            if self.stopping:  # since it was asked above
                 child.kill()
 
         try:
@@ -83,23 +109,18 @@ class Trainings:
             )
         except BaseException:
             self.failed += 1
-            if self._stopping:
-                raise _stopped() from None
+            if self.stopping:
+                raise stopping() from None
             raise
         finally:
-            self._children.difference_update(started)
+            if training.child is not None:
+                self._children.discard(training.child)
 
     def stop(self) -> None:
         """End every training; those who wait for one are told so."""
-        self._stopping = True
+        self.stopping = True
         for child in tuple(self._children):
             child.kill()
-
-
-def _stopped() -> RefusedError:
-    return RefusedError(
-        503, "stopping", "the server is stopping, and the training was ended; nothing was saved"
-    )
 
 
 def _ignore_progress(fraction: float, message: str) -> None:

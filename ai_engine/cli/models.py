@@ -82,7 +82,7 @@ def list_(
         return
     if not entries:
         if where is not None:
-            print(f"no version is like that: {where}")
+            print(f"no version matches the filter: {where}")
             return
         of_name = f"of a model {name!r} " if name else ""
         print(
@@ -103,12 +103,16 @@ def list_(
 def index(
     settings: Settings,
     field: Annotated[str, typer.Argument(help="Such as metadata.team.", show_default=False)],
+    as_json: AsJson = False,
 ) -> None:
     """Make filters on a field quick among very many versions, for a little more work at every save."""
     wanted = parse_field(field)
     with open_registry(settings) as registry:
         registry.index(wanted)
-    print(f"{wanted.name} has an index")
+    if as_json:
+        print_json({"field": wanted.name, "indexed": True})
+    else:
+        print(f"{wanted.name} has an index")
 
 
 def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:
@@ -332,20 +336,27 @@ def cleanup(
 
 @app.command()
 @with_settings(*STORAGE)
-def pin(settings: Settings, name: Name, version: Version) -> None:
+def pin(settings: Settings, name: Name, version: Version, as_json: AsJson = False) -> None:
     """Keep a version from every clean-up."""
-    with open_registry(settings) as registry:
-        registry.pin(name, version)
-    print(f"{name} {version} stays")
+    _pin(settings, name, version, True, as_json)
 
 
 @app.command()
 @with_settings(*STORAGE)
-def unpin(settings: Settings, name: Name, version: Version) -> None:
+def unpin(settings: Settings, name: Name, version: Version, as_json: AsJson = False) -> None:
     """Let a version be cleaned up again."""
+    _pin(settings, name, version, False, as_json)
+
+
+def _pin(settings: Settings, name: str, version: str, pinned: bool, as_json: bool) -> None:
     with open_registry(settings) as registry:
-        registry.pin(name, version, pinned=False)
-    print(f"{name} {version} may be cleaned up")
+        registry.pin(name, version, pinned=pinned)
+    if as_json:
+        print_json({"model_name": name, "version": version, "pinned": pinned})
+    elif pinned:
+        print(f"{name} {version} is pinned: clean-ups keep it")
+    else:
+        print(f"{name} {version} is not pinned: clean-ups may remove it")
 
 
 def _agree(removed: list[dict[str, str]], yes: bool) -> None:
@@ -370,7 +381,10 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a version as a plain pickle, which needs nothing of this software to be read."""
+    """Write a version as a plain pickle, which `pickle.load` reads where the packages of its classes are.
+
+    Those of models that the engine trained are novacron-ai-engine, numpy and scikit-learn.
+    """
     with open_registry(settings) as registry:
         found = required(registry, name, version)
         data = registry.export(name, found.version)

@@ -13,7 +13,10 @@ from ai_engine.settings import ABOUT, from_environment, kind, variable
 
 STORAGE: Final = ("model_dir", "database_url", "artifact_url", "journal_dir", "lock_timeout")
 TRAINING: Final = ("cluster_url", "training_timeout")
-SERVING: Final = ("host", "port", "max_body_bytes", "verify_rate", "cleanup_keep", "cleanup_every")
+SERVING: Final = (
+    *("host", "port", "allowed_hosts", "no_auth", "max_body_bytes", "request_timeout"),
+    *("verify_rate", "cleanup_keep", "cleanup_every"),
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 Name = Annotated[str, typer.Argument(help="The model's name.", show_default=False)]
@@ -42,12 +45,17 @@ def with_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., A
 
 def _option(name: str, kind: type) -> inspect.Parameter:
     numeric = kind in (int, float)
-    given = typer.Option(
-        f"--{name.replace('_', '-')}",
-        help=f"{ABOUT[name]} [{variable(name)}]",
-        show_default=False,
-        metavar="NUMBER" if numeric else "TEXT",
-        min=0 if numeric else None,
+    flag, about = f"--{name.replace('_', '-')}", f"{ABOUT[name]} [{variable(name)}]"
+    given = (
+        typer.Option(flag, help=about, show_default=False)
+        if kind is bool
+        else typer.Option(
+            flag,
+            help=about,
+            show_default=False,
+            metavar="NUMBER" if numeric else "TEXT",
+            min=0 if numeric else None,
+        )
     )
-    annotation = Annotated[(kind if numeric else str) | None, given]  # type: ignore[valid-type]  # chosen at run time
+    annotation = Annotated[kind | None, given]  # type: ignore[valid-type]  # chosen at run time
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from ai_engine.domain.errors import InvalidInputError
 
-_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 # An identity, whatever it looks like: 007 is not 7.
 _TEXT_COLUMNS: Final = frozenset(("vm_id",))

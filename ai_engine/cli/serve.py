@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
-import signal
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Final
 
 import typer
 
 from ai_engine.cli.options import SERVING, STORAGE, TRAINING, AsJson, with_settings
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.registry.shapes import to_json
-from ai_engine.settings import Settings
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI
+from ai_engine.settings import Settings, check_reach, host_names
 
 # By name: the application stands above the commands.
 _APPLICATION: Final = "ai_engine.app:build"
-# How long answers under way may take after a SIGTERM; trainings are ended at once.
-_GRACE: Final = 10
 
 
 def register(app: typer.Typer) -> None:
@@ -35,45 +26,30 @@ def register(app: typer.Typer) -> None:
 @with_settings(*SERVING, *STORAGE, *TRAINING)
 def serve(
     settings: Settings,
-    no_auth: Annotated[
-        bool, typer.Option("--no-auth", help="Listen beyond this machine, where anybody may do anything.")
-    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Serve the REST API and the dashboard until it is told to stop; port 0 takes a free one."""
-    if not (is_loopback(settings.host) or no_auth):
-        raise InvalidInputError(
-            "--host",
-            f"{settings.host} can be reached from other machines, and there are no keys yet to tell who may "
-            "do what. Listen on 127.0.0.1, or type --no-auth if everybody who reaches it may do anything",
-        )
+    check_reach(settings)
+    host_names(settings)  # a name that is none is told before anything is opened
     _log_to_stderr()
     from uvicorn.importer import import_from_string
 
+    from ai_engine.cli.server import Server
     from ai_engine.wiring import open_registry, upkeep
 
     listening = _listen(settings)
+
+    def ready() -> None:
+        url = _url(settings, listening)
+        if as_json:
+            print(to_json({"url": url}))
+        else:
+            print(f"NovaCron AI Engine: {url}  (dashboard {url}/, API {url}/docs, Ctrl-C ends it)")
+        sys.stdout.flush()
+
     with listening, open_registry(settings) as registry, upkeep(registry, settings):
-        _run(
-            import_from_string(_APPLICATION)(registry, settings),
-            listening,
-            _url(settings, listening),
-            as_json,
-        )
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches an address.
-
-    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("0.0.0.0"), is_loopback("example.org")
-    (True, True, False, False)
-    """
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        app = import_from_string(_APPLICATION)(registry, settings)
+        Server(app, settings.request_timeout, ready).run(sockets=[listening])
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -94,47 +70,6 @@ def _listen(settings: Settings) -> socket.socket:
 def _url(settings: Settings, listening: socket.socket) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"http://{host}:{listening.getsockname()[1]}"
-
-
-def _run(app: FastAPI, listening: socket.socket, url: str, as_json: bool) -> None:
-    import uvicorn
-
-    class Server(uvicorn.Server):
-        """One that says where it is, and that does not wait for trainings when it is to end."""
-
-        @contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            # Not as uvicorn does it, which sends the signal to itself again at the end: to be told to stop is
-            # how this ends, with the registry closed and exit code 0.
-            before = {one: signal.signal(one, self.handle_exit) for one in (signal.SIGINT, signal.SIGTERM)}
-            try:
-                yield
-            finally:
-                for one, handler in before.items():
-                    signal.signal(one, handler)
-
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            if as_json:
-                print(to_json({"url": url}))
-            else:
-                print(f"NovaCron AI Engine: {url}  (dashboard {url}/, API {url}/docs, Ctrl-C ends it)")
-            sys.stdout.flush()
-
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            app.state.service.trainings.stop()
-            await super().shutdown(sockets)
-
-    config = uvicorn.Config(
-        app,
-        lifespan="on",
-        log_config=None,
-        access_log=False,  # ours knows more, and goes to standard error
-        server_header=False,
-        timeout_graceful_shutdown=_GRACE,
-        ws="none",
-    )
-    Server(config).run(sockets=[listening])
 
 
 def _log_to_stderr() -> None:

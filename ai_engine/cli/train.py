@@ -153,9 +153,11 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Predict from rows with a stored version."""
+    from ai_engine.training.extras import require_training_packages
     from ai_engine.training.prediction import predict as predictions
     from ai_engine.wiring import open_registry
 
+    require_training_packages()
     rows = read_rows(data)
     with open_registry(settings) as registry:
         found = required(registry, name, version)

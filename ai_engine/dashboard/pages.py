@@ -74,7 +74,8 @@ def router(shown: Callable[[Request], Shown]) -> APIRouter:
                 seen=seen,
                 health=health,
                 version=__version__,
-                address=str(request.base_url).rstrip("/"),
+                address=f"{request.url.scheme}://{request.url.netloc}",
+                root=str(request.scope.get("root_path", "")).rstrip("/"),
                 model_dir=shlex.quote(os.path.abspath(page.model_dir)),
             )
         )

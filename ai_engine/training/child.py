@@ -9,13 +9,28 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import IO, Any, Final
 
 from ai_engine.domain import errors
 from ai_engine.domain.errors import AIEngineError, TrainingFailedError
+from ai_engine.training.extras import require_training_packages
 from ai_engine.training.progress import Progress
 
-COMMAND: Final = (sys.executable, "-m", "ai_engine.training.worker")
+# `python -m` would put the working directory in front of the standard library: whoever may write a json.py
+# there would run as the server. `-P` leaves it out; the package is then taken from where this module is, and
+# nothing else is looked for there, as a checkout may well be the working directory.
+_BOOTSTRAP: Final = """
+import sys
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
+spec = PathFinder.find_spec("ai_engine", sys.argv[1:])
+sys.modules["ai_engine"] = package = module_from_spec(spec)
+spec.loader.exec_module(package)
+from ai_engine.training.worker import main
+sys.exit(main())
+"""
+COMMAND: Final = (sys.executable, "-P", "-c", _BOOTSTRAP, str(Path(__file__).absolute().parents[2]))
 
 
 def train_in_child(
@@ -49,9 +64,12 @@ def train_in_child(
     ------
     AIEngineError
         What the training raised in the child, as the same class with the same fields.
+    MissingDependencyError
+        If the packages of the ``train`` extra are not installed; no child is started.
     TrainingFailedError
         If the child crashed, was killed, or took longer than `timeout`.
     """
+    require_training_packages()
     order = json.dumps({"settings": dict(settings), "memory_limit_bytes": memory_limit_bytes}).encode()
     # A session of its own: Ctrl-C at a terminal is for the parent, which then ends the child.
     child = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)

@@ -1,4 +1,4 @@
-"""The child process in which a training runs: ``python -m ai_engine.training.worker``.
+"""The child process in which a training runs, as `ai_engine.training.child` starts it.
 
 It reads two lines of JSON from its standard input::
 
@@ -124,10 +124,8 @@ def _be_modest(memory_limit_bytes: int | None) -> None:
     # Passive: threads that spin while they wait for one another made a fit a hundred times slower on busy
     # cores.
     os.environ.update(dict.fromkeys(THREAD_CAPS, threads) | {"OMP_WAIT_POLICY": "PASSIVE"})
+    # For processes that a library starts: like this one, they import nothing from the working directory.
+    os.environ["PYTHONSAFEPATH"] = "1"
     if memory_limit_bytes is not None:
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (memory_limit_bytes, hard))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

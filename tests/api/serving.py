@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
 import socket
@@ -14,7 +15,9 @@ from typing import Any
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
 
+from ai_engine.api.service import Service
 from ai_engine.app import build
 from ai_engine.registry.registry import Registry
 from ai_engine.settings import Settings
@@ -28,10 +31,17 @@ class Served:
     url: str
     registry: Registry
     client: httpx.Client
+    app: FastAPI
+    loop: asyncio.AbstractEventLoop
 
     @property
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
+
+    @property
+    def service(self) -> Service:
+        service: Service = self.app.state.service
+        return service
 
     def get(self, path: str, **more: Any) -> httpx.Response:
         return self.client.get(path, **more)
@@ -47,13 +57,21 @@ class Served:
             return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
+class _Server(uvicorn.Server):
+    loop: asyncio.AbstractEventLoop
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+
+
 @contextmanager
 def serving(model_dir: Path, **settings: Any) -> Iterator[Served]:
     given = Settings(model_dir=str(model_dir), **settings)
     with open_registry(given) as registry:
         app = build(registry, given)
         config = uvicorn.Config(app, log_config=None, access_log=False, ws="none")
-        server = uvicorn.Server(config)
+        server = _Server(config)
         listening = socket.create_server(("127.0.0.1", 0))
         # Not the thread of signals, so none are caught.
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
@@ -62,7 +80,7 @@ def serving(model_dir: Path, **settings: Any) -> Iterator[Served]:
         try:
             with httpx.Client(base_url=url, timeout=120, trust_env=False) as client:
                 client.get("/health").raise_for_status()  # the socket queues it until the server is there
-                yield Served(url, registry, client)
+                yield Served(url, registry, client, app, server.loop)
         finally:
             server.should_exit = True
             if hasattr(app.state, "service"):  # a test that failed may have left a training that never ends

@@ -51,7 +51,7 @@ def test_the_list_is_filtered_and_sorted(command: Command) -> None:
     assert [entry["version"] for entry in told["models"]] == ["1.0.0", "1.0.2"]
     assert told["total_models"] == 2
     assert "metadata.team has an index" in command("models", "index", "metadata.team").out
-    assert "no version is like that" in command("models", "list", "--filter", "size > 1e9").out
+    assert "no version matches the filter" in command("models", "list", "--filter", "size > 1e9").out
     refused = command("models", "list", "--filter", "cpu")
     assert refused.code == 1
     assert "'cpu' is no field" in refused.err

@@ -15,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from ai_engine.cli.serve import is_loopback
+from ai_engine.settings import is_loopback
 from tests.api.serving import telemetry, train_body
 from tests.cli.conftest import Command
 

@@ -103,8 +103,12 @@ def _page(
 
 
 @router.get("/models/performance/{model_name:path}", responses=answers(schemas.PerformanceReply, 404))
-def performance(service: Running, model_name: Name, version: OptionalVersion = None) -> Answer:
+async def performance(service: Running, model_name: Name, version: OptionalVersion = None) -> Answer:
     """Tell what was measured of a version: the newest measurement, and all of them, oldest first."""
+    return await to_thread.run_sync(_performance, service, model_name, version, limiter=service.short_reads)
+
+
+def _performance(service: Service, model_name: str, version: str | None) -> Answer:
     found = service.version(model_name, version)
     history = service.registry.performances(model_name, found)
     return Answer(
@@ -143,11 +147,22 @@ def clean_up(
 
 
 @router.get("/models/{model_name:path}/versions", responses=answers(schemas.VersionsReply, 404))
-def versions(service: Running, model_name: Name) -> Answer:
+async def versions(service: Running, model_name: Name) -> Answer:
     """List the versions of a model, newest first, each with how it was trained."""
-    entries, total, _ = service.registry.describe(model_name)
+    answer = await to_thread.run_sync(_versions, service, model_name, _SHORT, limiter=service.short_reads)
+    if answer is None:
+        answer = await to_thread.run_sync(_versions, service, model_name, None)
+        assert answer is not None
+    return answer
+
+
+def _versions(service: Service, model_name: str, most: int | None) -> Answer | None:
+    """Return every version of a model, or None where there are more than `most`."""
+    entries, total, _ = service.registry.describe(model_name, most)
     if not entries:
         raise ModelNotFoundError(model_name)
+    if most is not None and total > most:
+        return None
     runs: dict[str, list[dict[str, Any]]] = {}  # JSON values
     for run in service.registry.runs(model_name):
         runs.setdefault(run["version"], []).append(run_shape(run))
@@ -163,12 +178,16 @@ def versions(service: Running, model_name: Name) -> Answer:
 
 
 @router.get("/models/{model_name:path}/compare", responses=answers(schemas.CompareReply, 404))
-def compare(
+async def compare(
     service: Running,
     model_name: Name,
     versions: Annotated[str, Query(max_length=10_000, description="Two or more, separated by commas.")],
 ) -> Answer:
     """Put the metrics of versions side by side, with their differences to the first one."""
+    return await to_thread.run_sync(_compare, service, model_name, versions, limiter=service.short_reads)
+
+
+def _compare(service: Service, model_name: str, versions: str) -> Answer:
     wanted = list(dict.fromkeys(part.strip() for part in versions.split(",") if part.strip()))
     if not 2 <= len(wanted) <= _MOST_COMPARED:
         raise InvalidInputError(

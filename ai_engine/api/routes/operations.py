@@ -11,8 +11,9 @@ from starlette.responses import HTMLResponse, Response
 from ai_engine.api import schemas
 from ai_engine.api.answers import Answer
 from ai_engine.api.documentation import page
+from ai_engine.api.problems import RefusedError, stopping
 from ai_engine.api.routes.described import answers
-from ai_engine.api.service import Running
+from ai_engine.api.service import Running, address_of
 from ai_engine.version import __version__
 
 router = APIRouter(tags=["operations"])
@@ -40,6 +41,23 @@ async def health(service: Running) -> Answer:
     )
 
 
+@router.get("/health/live", responses=answers(schemas.LiveReply))
+async def live() -> Answer:
+    """Answer 200 for as long as the process lives."""
+    return Answer({"status": "alive"})
+
+
+@router.get("/health/ready", responses=answers(schemas.ReadyReply))
+async def ready(service: Running) -> Answer:
+    """Answer 200 while models can be served, degraded or not, and 503 with the reason while none can."""
+    if service.trainings.stopping:
+        raise stopping()
+    reason = await service.health.unable()
+    if reason is not None:
+        raise RefusedError(503, "not-ready", f"no model can be served now: {reason}")
+    return Answer({"status": "ready"})
+
+
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def metrics(service: Running) -> Response:
     """Return the service counters as Prometheus text."""
@@ -55,10 +73,12 @@ async def metrics(service: Running) -> Response:
 @router.get("/openapi.json", include_in_schema=False)
 async def openapi(request: Request) -> Answer:
     """Return the OpenAPI document."""
-    return Answer(request.app.openapi())
+    address = address_of(request)
+    servers = {"servers": [{"url": address}]} if address else {}
+    return Answer(request.app.openapi() | servers)
 
 
 @router.get("/docs", include_in_schema=False)
 async def documentation(request: Request) -> HTMLResponse:
     """Return the OpenAPI document as a page."""
-    return HTMLResponse(page(request.app.openapi()))
+    return HTMLResponse(page(request.app.openapi(), address_of(request)))

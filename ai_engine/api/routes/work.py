@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query
 
 from ai_engine.api import schemas
 from ai_engine.api.answers import Answer
-from ai_engine.api.bodies import Body, Text, read_object
+from ai_engine.api.bodies import SMALL, Text, read_object
 from ai_engine.api.routes.described import answers, takes
 from ai_engine.api.routes.models import Name
-from ai_engine.api.service import Running
+from ai_engine.api.service import Running, Service
 from ai_engine.domain.errors import NotYetSupportedError
+from ai_engine.training.extras import require_training_packages
 from ai_engine.training.prediction import predict as predictions
 from ai_engine.training.request import TrainingRequest
 
@@ -36,7 +37,7 @@ async def train(
         raise NotYetSupportedError(
             "wait=false does not work yet; leave it out, and the answer comes when the training is done"
         )
-    await to_thread.run_sync(_check, text)
+    await to_thread.run_sync(_check, text, limiter=_lane(service, text))
     # One line: what breaks lines in JSON is space between values, never a part of them.
     return Answer(await service.trainings.train(text.replace(b"\n", b" ")))
 
@@ -51,9 +52,14 @@ def _check(text: bytes) -> None:
     responses=answers(schemas.PredictReply, 404, 413, 415),
     openapi_extra=takes(schemas.PredictRequest),
 )
-def predict(service: Running, model_name: Name, body: Body) -> Answer:
+async def predict(service: Running, model_name: Name, text: Text) -> Answer:
     """Predict from rows with the active version, or with the one that is named."""
-    wanted = schemas.read(schemas.PredictRequest, body)
+    return await to_thread.run_sync(_predict, service, model_name, text, limiter=_lane(service, text))
+
+
+def _predict(service: Service, model_name: str, text: bytes) -> Answer:
+    require_training_packages()  # before a stored object asks for them in its own words
+    wanted = schemas.read(schemas.PredictRequest, read_object(text))
     version = service.version(model_name, wanted.version)
     model = service.load(model_name, version)
     return Answer(
@@ -63,3 +69,8 @@ def predict(service: Running, model_name: Name, body: Body) -> Answer:
             "predictions": predictions(model, wanted.data, wanted.horizon),
         }
     )
+
+
+def _lane(service: Service, text: bytes) -> CapacityLimiter | None:
+    """Return the threads that a body of this size may take; None are those of every request."""
+    return service.large_bodies if len(text) > SMALL else None
