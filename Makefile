@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 LOWEST := $(VENV)-lowest
 
-.PHONY: demo test check lowest serve docs bench snapshots soak lock clean
+.PHONY: demo test check lowest serve docs bench snapshots soak mutants lock clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
@@ -43,6 +43,11 @@ snapshots: $(READY)
 soak: $(READY)
 	AI_ENGINE_SOAK_ROUNDS=2000 AI_ENGINE_POWER_CUTS=10 $(BIN)/python -m pytest -n 2 --timeout 7200 \
 		tests/faults tests/processes
+	$(BIN)/python -m tests.mutants --sample 60
+
+# Break lines of the core, and tell which of them no test notices: all of them takes a day, a SAMPLE less.
+mutants: $(READY)
+	$(BIN)/python -m tests.mutants $(if $(SAMPLE),--sample $(SAMPLE)) $(MODULES)
 
 # What is installed is what is locked: no host stands in the files, and every archive has its digest.
 LOCKED = $(BIN)/uv pip compile pyproject.toml --extra train --universal --python-version $(PYTHON_NEEDED) \

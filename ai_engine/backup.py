@@ -73,7 +73,7 @@ def back_up(settings: Settings, target: str, progress: Progress) -> Manifest:
         If the bytes of a version are damaged: a copy of damage is no backup.
     """
     target = _empty(target)
-    stores = build_stores(settings)
+    stores = build_stores(settings, must_exist=True)
     copy_settings = Settings(model_dir=target)
     try:
         for _ in range(_ATTEMPTS):

@@ -34,18 +34,18 @@ log = logging.getLogger(__name__)
 _SQLITE = "sqlite:///"
 
 
-def build_registry(settings: Settings, to_read: bool = False) -> Registry:
+def build_registry(settings: Settings, must_exist: bool = False) -> Registry:
     """Return the registry that the settings describe, opened.
 
     Parameters
     ----------
-    to_read : bool
-        For a caller that changes nothing: a registry that does not exist is not made.
+    must_exist : bool
+        For a caller that has nothing to put into it: a registry that does not exist is not made.
 
     Raises
     ------
     RegistryNotFoundError
-        If it is to be read and there is none.
+        If it must exist and does not.
     UnsafeDirectoryError
         If the default directory is one that another user owns or can write.
     CatalogueMismatchError
@@ -53,17 +53,17 @@ def build_registry(settings: Settings, to_read: bool = False) -> Registry:
     NewerCatalogueError
         If the database was written by a newer version of this software.
     """
-    registry = Registry(build_stores(settings, to_read), PROCESS, _actor())
+    registry = Registry(build_stores(settings, must_exist), PROCESS, _actor())
     registry.open()
     return registry
 
 
-def build_stores(settings: Settings, to_read: bool = False) -> Stores:
+def build_stores(settings: Settings, must_exist: bool = False) -> Stores:
     """Return the stores that the settings describe; nothing is opened yet.
 
     Parameters
     ----------
-    to_read : bool
+    must_exist : bool
         Raise RegistryNotFoundError where there is no directory, instead of making it.
     """
     if settings.cluster_url:
@@ -71,11 +71,11 @@ def build_stores(settings: Settings, to_read: bool = False) -> Stores:
             "training on a cluster (AI_ENGINE_CLUSTER_URL) does not work yet; leave it out"
         )
     directory = model_directory(settings)
-    if to_read and not (os.path.exists(database_path(settings)) or os.path.isdir(directory.engine)):
+    if must_exist and not _exists(directory, database_path(settings)):
         raise RegistryNotFoundError(directory.path)
     if directory.path == DEFAULT_MODEL_DIR:
         _check_default(directory.path)
-    if not to_read:
+    if not must_exist:
         directory.make()
     return Stores(
         catalogue=SqliteCatalogue(database_path(settings), directory, settings.lock_timeout),
@@ -88,15 +88,19 @@ def build_stores(settings: Settings, to_read: bool = False) -> Stores:
     )
 
 
+def _exists(directory: ModelDirectory, database: str) -> bool:
+    return os.path.isdir(directory.path) and (os.path.exists(database) or os.path.isdir(directory.engine))
+
+
 def model_directory(settings: Settings) -> ModelDirectory:
     """Return the model directory that the settings name."""
     return ModelDirectory(os.path.abspath(settings.model_dir))
 
 
 @contextmanager
-def open_registry(settings: Settings, to_read: bool = False) -> Iterator[Registry]:
+def open_registry(settings: Settings, must_exist: bool = False) -> Iterator[Registry]:
     """Build a registry for the length of a block; see build_registry."""
-    registry = build_registry(settings, to_read)
+    registry = build_registry(settings, must_exist)
     try:
         yield registry
     finally:

@@ -78,7 +78,7 @@ def _held(directory: Path, acknowledged: list[str]) -> int:
 
 def _save(kind: str, directory: Path, number: int, ready: Barrier, told: SimpleQueue[Told]) -> None:
     models = [small_model(number * SAVES + n) for n in range(SAVES)]
-    saved = []
+    saved: list[str] = []
     manager = ModelManager(directory) if kind == "ours" else None
     raw = RawStore(directory) if kind == "raw" else None
     ready.wait()

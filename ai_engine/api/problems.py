@@ -28,6 +28,8 @@ STATUS: tuple[tuple[type[AIEngineError], int], ...] = (
     (errors.NewerCatalogueError, 503),
     (errors.UnsafeDirectoryError, 503),
     (errors.ClosedError, 503),
+    (errors.ReentrantCallError, 503),
+    (errors.RegistryNotFoundError, 503),
     (errors.MissingDependencyError, 503),
     (errors.TrainingFailedError, 500),
 )

@@ -19,6 +19,7 @@ from ai_engine.version import __version__
 # The first line whose class fits counts, so a class stands above its base. Everything else of ours is 1.
 EXIT_CODES: Final[tuple[tuple[type[AIEngineError], int], ...]] = (
     (errors.ModelNotFoundError, 3),
+    (errors.RegistryNotFoundError, 3),
     (errors.ConflictError, 4),
     (errors.StorageError, 5),
     (errors.ArtifactCorruptedError, 5),
@@ -28,7 +29,7 @@ EXIT_CODES: Final[tuple[tuple[type[AIEngineError], int], ...]] = (
 )
 ABOUT: Final = """Train, keep and serve models that never forget what they learned.
 
-Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 no such model or version; 4 conflict: it exists, is
+Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 no such model, version or registry; 4 conflict: it exists, is
 active, or nothing was active before; 5 the storage cannot be used, or is degraded; 130 interrupted.
 
 Settings come from AI_ENGINE_* variables too; an option counts before its variable.

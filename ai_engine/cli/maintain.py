@@ -50,7 +50,7 @@ def doctor(
             "--accept-loss", "goes without --rebuild: one restores what the other gives up"
         )
     restored, lost = _rebuilt(settings, accept_loss) if rebuild or accept_loss else ([], [])
-    stores = build_stores(settings)
+    stores = build_stores(settings, must_exist=not (rebuild or accept_loss))
     try:
         with _progress("checking") as progress:
             findings = Doctor(stores).examine(repair=repair or rebuild, progress=progress)

@@ -75,7 +75,7 @@ def list_(
 ) -> None:
     """List versions."""
     search = parse_search(where, sort)
-    with open_registry(settings) as registry:
+    with open_registry(settings, must_exist=True) as registry:
         entries, total, _ = registry.describe(name, limit, search=search)
     if as_json:
         print_json({"models": [entry_shape(entry) for entry in entries], "total_models": total})
@@ -107,7 +107,7 @@ def index(
 ) -> None:
     """Make filters on a field quick among very many versions, for a little more work at every save."""
     wanted = parse_field(field)
-    with open_registry(settings) as registry:
+    with open_registry(settings, must_exist=True) as registry:
         registry.index(wanted)
     if as_json:
         print_json({"field": wanted.name, "indexed": True})
@@ -148,7 +148,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show a version: what it is, what was measured of it, and how it was trained."""
-    with open_registry(settings) as registry:
+    with open_registry(settings, must_exist=True) as registry:
         found = required(registry, name, version)
         ((entry, *_), *_) = registry.describe(name, search=EVERYTHING.of(None, found.version))
         performances = registry.performances(name, found.version)
@@ -201,7 +201,7 @@ def compare(
     wanted = list(dict.fromkeys(versions))
     if len(wanted) < 2:
         raise typer.BadParameter("give two different versions or more")
-    with open_registry(settings) as registry:
+    with open_registry(settings, must_exist=True) as registry:
         required(registry, name, wanted[0])
         metrics = side_by_side(metrics_of(registry, name, wanted))
     if as_json:
@@ -223,7 +223,7 @@ def compare(
 @with_settings(*STORAGE)
 def activate(settings: Settings, name: Name, version: Version, as_json: AsJson = False) -> None:
     """Make a version the active one."""
-    with open_registry(settings) as registry:
+    with open_registry(settings, must_exist=True) as registry:
         _print_moved(name, registry.activate(name, version), as_json)
 
 
@@ -231,7 +231,7 @@ def activate(settings: Settings, name: Name, version: Version, as_json: AsJson =
 @with_settings(*STORAGE)
 def rollback(settings: Settings, name: Name, as_json: AsJson = False) -> None:
     """Make the version active again that was active before."""
-    with open_registry(settings) as registry:
+    with open_registry(settings, must_exist=True) as registry:
         _print_moved(name, registry.roll_back(name), as_json)
 
 
@@ -247,7 +247,7 @@ def _print_moved(name: str, moved: Mapping[str, str | None], as_json: bool) -> N
 @with_settings(*STORAGE)
 def delete(settings: Settings, name: Name, version: Version, as_json: AsJson = False) -> None:
     """Forget a version and free its bytes; never the active one."""
-    with open_registry(settings) as registry:
+    with open_registry(settings, must_exist=True) as registry:
         freed = registry.delete(name, version)
     if as_json:
         print_json({"model_name": name, "version": version, "freed_bytes": freed})
@@ -266,7 +266,7 @@ def history(
     as_json: AsJson = False,
 ) -> None:
     """Tell which version was active when, who made it so, and why."""
-    with open_registry(settings) as registry:
+    with open_registry(settings, must_exist=True) as registry:
         if not registry.versions(name):
             raise ModelNotFoundError(name)
         moves = registry.activations(name)
@@ -319,7 +319,7 @@ def cleanup(
         keep = 5
     within = None if younger_than is None else timedelta(days=younger_than)
     policy = Policy(keep, within, best, by, keep_previous, name)
-    with open_registry(settings) as registry:
+    with open_registry(settings, must_exist=True) as registry:
         answer = registry.clean_up(policy, dry_run=True)
         if answer["removed"] and not dry_run:
             _agree(answer["removed"], yes)
@@ -349,7 +349,7 @@ def unpin(settings: Settings, name: Name, version: Version, as_json: AsJson = Fa
 
 
 def _pin(settings: Settings, name: str, version: str, pinned: bool, as_json: bool) -> None:
-    with open_registry(settings) as registry:
+    with open_registry(settings, must_exist=True) as registry:
         registry.pin(name, version, pinned=pinned)
     if as_json:
         print_json({"model_name": name, "version": version, "pinned": pinned})
@@ -385,7 +385,7 @@ def export(
 
     Those of models that the engine trained are novacron-ai-engine, numpy and scikit-learn.
     """
-    with open_registry(settings) as registry:
+    with open_registry(settings, must_exist=True) as registry:
         found = required(registry, name, version)
         data = registry.export(name, found.version)
     _write(output, data, force)

@@ -159,7 +159,7 @@ def predict(
 
     require_training_packages()
     rows = read_rows(data)
-    with open_registry(settings) as registry:
+    with open_registry(settings, must_exist=True) as registry:
         found = required(registry, name, version)
         predicted = predictions(registry.load(name, found.version), rows, horizon)
     if as_json:

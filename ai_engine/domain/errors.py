@@ -220,7 +220,7 @@ class OutcomeUnknownError(StorageError):
 
 
 class RegistryNotFoundError(AIEngineError, FileNotFoundError):
-    """There is no registry where one was to be read; none was made."""
+    """There is no registry where one has to be; none was made."""
 
     def __init__(self, model_dir: str) -> None:
         self.model_dir = model_dir

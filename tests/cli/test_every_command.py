@@ -174,3 +174,21 @@ def test_the_model_of_a_missing_package_is_one_sentence(tmp_path: Path) -> None:
     program = f"import pickle; print(type(pickle.load(open({str(exported)!r}, 'rb'))).__module__)"
     read = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert read.stdout.startswith("ai_engine.training.estimators.")
+
+
+@pytest.mark.parametrize("path", [path for path in GIVEN if path != ("restore",)], ids=" ".join)
+@pytest.mark.parametrize("exists", [False, True], ids=["no directory", "an empty one"])
+def test_a_command_makes_no_registry_where_there_is_none(
+    path: tuple[str, ...], exists: bool, command: Command, model_dir: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.csv").write_text("a\n1\n")
+    if exists:
+        model_dir.mkdir()
+    given = (word.format(tmp=tmp_path, rows=tmp_path / "rows.csv") for word in GIVEN[path])
+    ran = command(*path, *given)
+    assert ran.code == 3
+    assert "there is no registry in" in ran.err
+    assert str(model_dir) in ran.err
+    assert ran.out == ""
+    assert model_dir.exists() == exists
+    assert not exists or list(model_dir.iterdir()) == []

@@ -17,7 +17,8 @@ from tests.cli.conftest import Command
 from tests.upgrade.original import Original
 
 
-def test_an_empty_list_says_what_fills_it(command: Command) -> None:
+def test_an_empty_list_says_what_fills_it(command: Command, model_dir: Path) -> None:
+    ModelManager(model_dir).close()
     ran = command("models", "list")
     assert ran.code == 0
     assert "ai-engine train" in ran.out
@@ -150,8 +151,9 @@ def test_what_goes_wrong_is_one_sentence_and_an_exit_code(
 
 
 def test_a_storage_that_cannot_be_used_is_told_as_such(command: Command, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    ran = command("models", "list", "--model-dir", tmp_path / "file" / "models")
+    (tmp_path / "models" / ".engine").mkdir(parents=True)
+    (tmp_path / "models" / "model_registry.db").mkdir()
+    ran = command("models", "activate", "cpu", "1.0.0", "--model-dir", tmp_path / "models")
     assert ran.code == 5
     assert ran.err.startswith("ai-engine: ")
 
@@ -169,6 +171,7 @@ def test_the_exit_codes_are_documented(command: Command) -> None:
 
 def test_an_option_counts_before_its_variable(command: Command, saved: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
+    ModelManager(other).close()
     assert command("models", "list", "--json", "--model-dir", other).json()["total_models"] == 0
     url = f"sqlite:///{saved}/model_registry.db"
     assert command("models", "list", "--json", "--database-url", url).json()["total_models"] == 4

@@ -15,6 +15,7 @@ import httpx
 import psutil
 import pytest
 
+from ai_engine.models import ModelManager
 from ai_engine.settings import is_loopback
 from tests.api.serving import telemetry, train_body
 from tests.cli.conftest import Command
@@ -38,6 +39,7 @@ HEAVY = (
     "arguments", [["--help"], ["models", "list"], ["models", "list", "--json"], ["train", "--help"]]
 )
 def test_quick_commands_import_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
+    ModelManager(tmp_path).close()
     program = f"""
 import sys
 from ai_engine.cli.main import run

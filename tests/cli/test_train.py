@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ai_engine.models import ModelManager
 from tests.api.serving import telemetry
 from tests.cli.conftest import Command
 
@@ -92,8 +93,9 @@ def test_a_version_need_not_become_active(command: Command, data: Path) -> None:
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_what_cannot_be_trained_is_refused(
-    command: Command, data: Path, arguments: tuple[str, ...], code: int, told: str
+    command: Command, data: Path, model_dir: Path, arguments: tuple[str, ...], code: int, told: str
 ) -> None:
+    ModelManager(model_dir).close()
     ran = command("train", "--data", data, *arguments)
     assert (ran.code, ran.out) == (code, "")
     assert told in ran.err
