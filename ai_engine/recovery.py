@@ -6,9 +6,11 @@ import os
 import time
 from contextlib import suppress
 
+from ai_engine.domain import clock
 from ai_engine.domain.errors import CatalogueUnavailableError
 from ai_engine.registry.outage import Outage
 from ai_engine.registry.rebuild import Rebuilt, rebuild
+from ai_engine.registry.stores import Stores
 from ai_engine.settings import Settings
 from ai_engine.wiring import build_stores, database_path, model_directory
 
@@ -24,7 +26,8 @@ def recover(settings: Settings, from_files: bool) -> Rebuilt:
     settings : Settings
         Of the registry.
     from_files : bool
-        Add every version that is recorded beside the artifacts; else begin with an empty database.
+        Add every version that is recorded beside the artifacts; else go on without those that the database
+        does not know, with an empty one where there is none.
     """
     stores = build_stores(settings)
     with suppress(CatalogueUnavailableError):
@@ -33,11 +36,17 @@ def recover(settings: Settings, from_files: bool) -> Rebuilt:
         _keep_log(database_path(settings))
         model_directory(settings).release()
     try:
-        found = rebuild(stores) if from_files else Rebuilt([], [])
+        found = rebuild(stores) if from_files else _give_up(stores)
         Outage(stores).replay()
         return found
     finally:
         stores.catalogue.close()
+
+
+def _give_up(stores: Stores) -> Rebuilt:
+    with stores.catalogue.write() as work:
+        work.accept_loss(clock.now())
+    return Rebuilt([], [])
 
 
 def _has_content(path: str) -> bool:

@@ -156,6 +156,9 @@ class Shelf(Protocol):
     def records(self) -> Iterator[tuple[str, bytes]]:
         """Yield every record, behind the path of the version's file."""
 
+    def newest_records(self) -> list[tuple[str, bytes]]:
+        """Return the records that were written last, newest first, as far as a quick look finds them."""
+
     def recorded(self) -> Container[str]:
         """Return what tells whether there is a record at a path, now; for one thread."""
 

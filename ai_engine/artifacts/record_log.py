@@ -17,6 +17,8 @@ from ai_engine.artifacts.sandbox import Sandbox
 
 # Below this size nobody cares what of it is gone.
 _WORTH_COMPACTING = 1024 * 1024
+# What a quick look reads: some tens of records.
+_TAIL = 64 * 1024
 
 
 class RecordLog:
@@ -85,6 +87,21 @@ class RecordLog:
             index = Index(self.path)
             index.read(file.fileno())
             yield from index.texts(file.fileno())
+
+    def newest(self) -> list[tuple[str, bytes]]:
+        """Return the names that were given a text last, newest first, as far as the file's end tells."""
+        found: dict[str, bytes] = {}
+        with suppress(FileNotFoundError), open(self.path, "rb") as file:
+            start = max(0, os.fstat(file.fileno()).st_size - _TAIL)
+            file.seek(start)
+            whole, _, _ = file.read(_TAIL).rpartition(b"\n")  # behind it somebody is writing
+            lines = whole.split(b"\n")
+            for line in lines[1:] if start else lines:
+                name, tab, text = line.partition(b"\t")
+                if tab:
+                    found.pop(name.decode(errors="replace"), None)
+                    found[name.decode(errors="replace")] = text
+        return [(name, text) for name, text in reversed(found.items()) if text]
 
     def compact(self) -> None:
         """Write the file anew without what is gone, where that is more than half of it."""

@@ -96,6 +96,10 @@ class LocalShelf:
             if file not in recorded:
                 yield f"{self._directory.path}/{file.removesuffix('.json')}", text
 
+    def newest_records(self) -> list[tuple[str, bytes]]:
+        found = self._log.newest()
+        return [(f"{self._directory.path}/{file.removesuffix('.json')}", text) for file, text in found]
+
     def recorded(self) -> _Recorded:
         return _Recorded(self._log.path)
 

@@ -104,6 +104,12 @@ class Snapshot(Protocol):
     def is_debris(self, path: str) -> bool:
         """Tell whether a file awaits removal, and so is ours."""
 
+    def is_incomplete(self) -> bool:
+        """Tell whether versions that were saved were found missing here, and have not been added again."""
+
+    def loss_accepted_at(self) -> datetime | None:
+        """Return when an operator last gave up what the catalogue does not know; None where nobody did."""
+
     def replayed(self, operation: str) -> bool:
         """Tell whether an operation of the outage journal was applied."""
 
@@ -171,6 +177,12 @@ class Transaction(Snapshot, Protocol):
 
     def relocate(self, version: ModelVersion, model_path: str) -> None:
         """Record that a version's file is elsewhere now."""
+
+    def set_incomplete(self, incomplete: bool) -> None:
+        """Record whether versions that were saved are missing."""
+
+    def accept_loss(self, at: datetime) -> None:
+        """Record that what was saved before a moment and is not known here is given up."""
 
     def mark_replayed(self, operation: str, at: datetime) -> None:
         """Record that an operation of the outage journal is applied."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from ai_engine.catalogue import listing, statements
@@ -200,6 +201,13 @@ class SqlSnapshot:
 
     def is_debris(self, path: str) -> bool:
         return bool(self._execute("SELECT 1 FROM engine_debris WHERE path = :path", {"path": path}))
+
+    def is_incomplete(self) -> bool:
+        return bool(self._execute("SELECT 1 FROM engine_meta WHERE key = 'incomplete'"))
+
+    def loss_accepted_at(self) -> datetime | None:
+        rows = self._execute("SELECT value FROM engine_meta WHERE key = 'loss_accepted_at'")
+        return clock.from_text(rows[0][0]) if rows else None
 
     def replayed(self, operation: str) -> bool:
         statement = "SELECT 1 FROM engine_replayed WHERE operation = :operation"

@@ -271,6 +271,21 @@ class SqlTransaction(SqlSnapshot):
             {"path": model_path, "model_id": version.model_id},
         )
 
+    def set_incomplete(self, incomplete: bool) -> None:
+        if incomplete:
+            self._execute(
+                "INSERT INTO engine_meta (key, value) VALUES ('incomplete', '1') ON CONFLICT DO NOTHING"
+            )
+        else:
+            self._execute("DELETE FROM engine_meta WHERE key = 'incomplete'")
+
+    def accept_loss(self, at: datetime) -> None:
+        self._execute(
+            "INSERT INTO engine_meta (key, value) VALUES ('loss_accepted_at', :at) "
+            "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            {"at": clock.to_text(at)},
+        )
+
     def mark_replayed(self, operation: str, at: datetime) -> None:
         self._execute(
             "INSERT INTO engine_replayed (operation, replayed_at) VALUES (:operation, :at)",

@@ -29,8 +29,9 @@ EXIT_CODES: Final[tuple[tuple[type[AIEngineError], int], ...]] = (
 )
 ABOUT: Final = """Train, keep and serve models that never forget what they learned.
 
-Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 no such model, version or registry; 4 conflict: it exists, is
-active, or nothing was active before; 5 the storage cannot be used, or is degraded; 130 interrupted.
+Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 no such model, version or registry; 4 conflict: it
+exists, is active, or nothing was active before; 5 the storage cannot be used, or is degraded;
+130 interrupted.
 
 Settings come from AI_ENGINE_* variables too; an option counts before its variable.
 """

@@ -273,8 +273,11 @@ class Doctor:
         with self._stores.catalogue.read() as snapshot:
             known |= {version.model_id for version in snapshot.everything()}
             debris = {item.path for item in snapshot.debris(-1)}
+            accepted = snapshot.loss_accepted_at()
         for record in Records(self._stores.shelf):
             path = self._stores.shelf.record_path(record.model_path)
             if record.new.model_id not in known and path not in debris:
+                given_up = accepted is not None and record.new.created_at <= accepted
                 detail = "is recorded and not in the catalogue; `ai-engine doctor --rebuild` adds it"
-                yield Finding(Severity.DISORDER, "record", f"{record.new.name}@{record.version}", detail)
+                severity = Severity.NOTE if given_up else Severity.DISORDER
+                yield Finding(severity, "record", f"{record.new.name}@{record.version}", detail)

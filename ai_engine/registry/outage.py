@@ -263,7 +263,7 @@ class Outage:
     def _number(self, new: NewVersion, kept: Iterable[str]) -> str:
         """Return the number of a version that the catalogue cannot number. The journal is held."""
         with _unsafe_is_storage():
-            taken = self._promised(new.name) | set(kept)
+            taken = self.promised(new.name) | set(kept)
         if new.version is not None:
             if new.version in taken:
                 raise VersionExistsError(new.name, new.version)
@@ -276,7 +276,7 @@ class Outage:
             number = versions.next_patch(number)
         return number
 
-    def _promised(self, name: str) -> set[str]:
+    def promised(self, name: str) -> set[str]:
         """Return the numbers of a model that callers were told and the catalogue may not know."""
         found = set()
         for item in self._read().queued:
@@ -342,7 +342,7 @@ class Outage:
             with _unsafe_is_storage():
                 if any(item.entry not in self._deferred for item in self._read().changes):
                     raise OvertakenError
-                promised = self._promised(name)
+                promised = self.promised(name)
             yield promised
 
     # -- replaying -----------------------------------------------------------------------------------------

@@ -117,6 +117,14 @@ class Records:
                 yield at, name, wire.text(document, "model_id")
 
 
+def newest(shelf: Shelf) -> Iterator[Record]:
+    """Yield the records that were written last, newest first, as far as a quick look finds them."""
+    for path, text in shelf.newest_records():
+        record = _parsed(path, text)
+        if record is not None:
+            yield record
+
+
 def _parsed(path: str, data: bytes) -> Record | None:
     try:
         document = wire.decode(data)

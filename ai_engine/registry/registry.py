@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from secrets import token_hex
 from typing import Any
@@ -46,6 +46,7 @@ from ai_engine.domain.retention import Policy
 from ai_engine.domain.search import Field
 from ai_engine.registry import records
 from ai_engine.registry.loaded import LoadedModels
+from ai_engine.registry.lost_versions import LostVersions
 from ai_engine.registry.outage import NumberPromisedError, OvertakenError
 from ai_engine.registry.publication import Publication
 from ai_engine.registry.reads import Reads
@@ -76,6 +77,7 @@ class Registry(Reads):
         self._sweeper = Sweeper(stores)
         self._retention = Retention(stores, self._sweeper)
         self._publication = Publication(stores)
+        self._lost = LostVersions(stores, self._outage)
 
     def open(self) -> None:
         """Open the catalogue, take in what waited for it, and finish what killed writers had begun.
@@ -86,6 +88,7 @@ class Registry(Reads):
             self._outage.inspect()
             self._catalogue.catalogue_id  # noqa: B018  # the property opens
             self._outage.replay()
+            self._lost.look()
             self._publication.finish_interrupted()
             self._sweeper.sweep_leftovers()
             self._sweeper.sweep_where_needed()
@@ -217,7 +220,10 @@ class Registry(Reads):
         return saved
 
     def _commit_behind_what_waits(self, new: NewVersion, ready: Prepared, actor: str) -> SavedVersion:
-        taken = set(self._memory.versions(new.name))
+        lost = self._lost.versions(new.name)
+        if new.version in lost:
+            raise VersionExistsError(new.name, str(new.version), self._lost.reason)
+        taken = lost | set(self._memory.versions(new.name))
         while True:
             self._outage.replay()
             try:
@@ -412,7 +418,9 @@ class Registry(Reads):
                 self._outage.note(error)
         waiting = self._outage.count()
         kept = self._memory.count()
-        reason = self._outage.reason or self._outage.complaint()
+        if self._lost.reason:
+            self._look_again()
+        reason = self._outage.reason or self._lost.reason or self._outage.complaint()
         return {
             "status": "degraded" if reason or waiting else "healthy",
             "reason": reason,
@@ -422,6 +430,11 @@ class Registry(Reads):
             "journal": self._stores.journal.location,
             "database": self._catalogue.location,
         }
+
+    def _look_again(self) -> None:
+        """Take note of what was added again, or given up, since the opening."""
+        with suppress(StorageError):
+            self._lost.look()
 
 
 def _new_version(
