@@ -243,7 +243,9 @@ class Doctor:
         """Find bytes that no version has, nobody waits for and no live writer holds."""
         recorded = {record.new.artifact.digest for record in Records(self._stores.shelf)}
         with self._stores.catalogue.read() as snapshot:
-            unused = [digest for digest in self._stores.artifacts.list() if not snapshot.user(digest)]
+            swept = {item.digest for item in snapshot.debris(-1)}  # by the next opening, and told of above
+            stored = (digest for digest in self._stores.artifacts.list() if digest not in swept)
+            unused = [digest for digest in stored if not snapshot.user(digest)]
         for digest in unused:
             with ExitStack() as held:
                 look: Snapshot

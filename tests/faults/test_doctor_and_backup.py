@@ -24,10 +24,11 @@ from ai_engine.domain.records import Run
 from ai_engine.domain.retention import Policy
 from ai_engine.models import ModelManager, ModelPerformance
 from ai_engine.recovery import recover
-from ai_engine.registry.doctor import Doctor, Finding
+from ai_engine.registry.doctor import Doctor, Finding, Severity
 from ai_engine.registry.rebuild import rebuild
 from ai_engine.settings import Settings
 from ai_engine.wiring import build_stores
+from tests.faults.driver import diagnose
 from tests.models.estimators import large
 from tests.upgrade.original import Original
 
@@ -460,3 +461,28 @@ def test_an_artifact_that_a_writer_is_about_to_commit_is_left_alone(tmp_path: Pa
         stores.catalogue.close()
         assert [finding.kind for finding in examine(tmp_path, repair=True)] == ["artifact"]
         assert not stores.artifacts.has(stored.digest)
+
+
+def test_what_the_next_opening_does_by_itself_is_no_disorder(tmp_path: Path) -> None:
+    """A clean-up that was killed before it removed the files, and a save before it wrote them."""
+    with ModelManager(tmp_path) as manager:
+        manager.save_model("large", large(1))
+        manager.save_model("large", large(2))
+        saved = manager.save_model("small", "kept")
+    stores = build_stores(Settings(model_dir=str(tmp_path)))
+    try:
+        with stores.catalogue.write() as work:  # as a clean-up does, and nothing more
+            version = work.find("large", "1.0.0")
+            assert version is not None
+            work.drop(version, [version.model_path, stores.shelf.record_path(version.model_path)])
+    finally:
+        stores.catalogue.close()
+    (tmp_path / "small@1.0.0.pkl").unlink()
+    (tmp_path / ".engine" / "sandbox" / f"{saved}=0123456789abcdef").write_bytes(b"")
+    found = diagnose(tmp_path)
+    assert {finding.kind for finding in found} == {"debris", "leftover", "file"}
+    assert {finding.severity for finding in found} == {Severity.NOTE}
+    ModelManager(tmp_path).close()
+    assert diagnose(tmp_path) == []
+    assert (tmp_path / "small@1.0.0.pkl").is_file()
+    assert not (tmp_path / "large@1.0.0.pkl").exists()
