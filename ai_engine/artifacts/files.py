@@ -20,32 +20,35 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 class Handle:
     """An open file, closed at the latest when nobody refers to it any more.
 
-    So an interrupt, at whatever line it comes, leaves no descriptor open and no lock held.
-
-    Attributes
-    ----------
-    number : int
-        The descriptor, while it is open.
+    So an interrupt, at whatever line it comes, leaves no descriptor open and no lock held. A signal handler
+    may run between a call and the storing of its answer, so a descriptor is opened and noted within one call
+    in C, and closed and struck off within one.
     """
-
-    number: int
 
     def __init__(self, path: str, flags: int, mode: int = 0o644) -> None:
         self._process = os.getpid()
         self._locked = False
-        self.number = os.open(path, flags, mode)
+        self._numbers: list[int] = []
+        self._numbers.extend(map(os.open, (path,), (flags,), (mode,)))
 
-    def duplicate(self) -> Handle:
-        """Return another one of the same open file, which has the lock for as long as this one has it."""
-        other = Handle.__new__(Handle)
-        other._process, other._locked = self._process, False
-        other.number = os.dup(self.number)
-        return other
+    @property
+    def number(self) -> int:
+        """The descriptor. Raises ValueError once it is closed."""
+        if not self._numbers:
+            raise ValueError("the file is closed")
+        return self._numbers[0]
 
     @property
     def is_open(self) -> bool:
         """Whether it was not closed yet."""
-        return "number" in vars(self)
+        return bool(self._numbers)
+
+    def duplicate(self) -> Handle:
+        """Return another one of the same open file, which has the lock for as long as this one has it."""
+        other = Handle.__new__(Handle)
+        other._process, other._locked, other._numbers = self._process, False, []
+        other._numbers.extend(map(os.dup, self._numbers))
+        return other
 
     def lock(self, operation: int) -> None:
         """Wait for a lock (see fcntl.flock), which is held until the file is closed."""
@@ -54,16 +57,16 @@ class Handle:
 
     def close(self) -> None:
         """Let go of the lock and the file; once more does nothing."""
-        if self.is_open:
-            # A forked process has the same lock: closing alone would leave it held there; and there, undoing
-            # it would take it from us.
-            if self._locked and self._process == os.getpid():
-                fcntl.flock(self.number, fcntl.LOCK_UN)
-            os.close(vars(self).pop("number"))  # in one line, between whose parts no interrupt comes
+        # A forked process has the same lock: closing alone would leave it held there; and there, undoing it
+        # would take it from us.
+        if self._locked and self._numbers and self._process == os.getpid():
+            fcntl.flock(self._numbers[0], fcntl.LOCK_UN)
+        self._numbers[:] = filter(None, map(os.close, self._numbers))
 
     def __del__(self) -> None:
-        with suppress(OSError):
-            self.close()
+        if hasattr(self, "_numbers"):
+            with suppress(OSError):
+                self.close()
 
 
 class FileLock:

@@ -6,6 +6,7 @@ until the version is committed, so that what a writer leaves when it is killed i
 
 from __future__ import annotations
 
+import _thread
 import errno
 import mmap
 import os
@@ -213,19 +214,25 @@ class _Hasher:
         self._sizes: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._digest = sha256()
         self._failed: list[OSError] = []
-        work = (handle, self._sizes, self._digest, self._failed)
-        self._thread = threading.Thread(target=_hash, args=work, name="ai-engine-hasher", daemon=True)
+        self._working = threading.Lock()  # held by the thread until it ends
+        self._working.acquire()
+        work = (handle, self._sizes, self._digest, self._failed, self._working)
+        # Not by `threading`: an interrupt while its `start` waits for the thread leaves both locked for ever.
+        _thread.start_new_thread(_hash, work)
 
     def __enter__(self) -> _Hasher:
-        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._sizes.put(None)
-        self._thread.join()
+        self._wait()
 
     def __del__(self) -> None:
         self._sizes.put(None)  # the thread refers to nothing that would keep this object alive
+
+    def _wait(self) -> None:
+        self._sizes.put(None)
+        with self._working:
+            pass
 
     def follow(self, size: int) -> None:
         """Tell that so many bytes are in the file."""
@@ -233,14 +240,19 @@ class _Hasher:
 
     def finish(self) -> str:
         """Return the digest in hexadecimal, once everything is hashed."""
-        self._sizes.put(None)
-        self._thread.join()
+        self._wait()
         if self._failed:
             raise self._failed[0]
         return self._digest.hexdigest()
 
 
-def _hash(handle: Handle, sizes: queue.SimpleQueue[int | None], digest: HASH, failed: list[OSError]) -> None:
+def _hash(
+    handle: Handle,
+    sizes: queue.SimpleQueue[int | None],
+    digest: HASH,
+    failed: list[OSError],
+    working: threading.Lock,
+) -> None:
     """Hash a file up to each of the sizes that come in."""
     piece = memoryview(bytearray(_PIECE))
     done = 0
@@ -256,6 +268,7 @@ def _hash(handle: Handle, sizes: queue.SimpleQueue[int | None], digest: HASH, fa
         failed.append(error)
     finally:
         handle.close()
+        working.release()
 
 
 def _open(path: str) -> Handle:

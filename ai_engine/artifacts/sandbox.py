@@ -32,7 +32,7 @@ class Entry:
 
     _handle: Handle | None = None
     _companions: tuple[str, ...] = ()
-    _stays = False
+    _stays = _closed = False
     _process = 0
 
     def __init__(self, path: str) -> None:
@@ -41,6 +41,9 @@ class Entry:
         try:
             self._handle = Handle(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
             self._handle.lock(fcntl.LOCK_EX)
+        except FileExistsError:
+            self._closed = True  # somebody else's
+            raise
         except BaseException:
             self.close()
             raise
@@ -83,12 +86,14 @@ class Entry:
 
     def close(self) -> None:
         """Remove what of it is still in the sandbox; once more does nothing."""
-        if self._handle is None or not self._handle.is_open:
+        if self._closed:
             return
         for path in self._companions if self._stays else (*self._companions, self.path):
             with suppress(FileNotFoundError):
                 os.unlink(path)
-        self._handle.close()
+        if self._handle is not None:
+            self._handle.close()
+        self._closed = True
 
     def __del__(self) -> None:
         if self._process == os.getpid():  # else it is the parent's, which may be writing it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import starmap
 from types import TracebackType
 from typing import Protocol
 
@@ -20,8 +21,10 @@ class Lock(Protocol):
 class Hold:
     """A lock that is held until it is released, or until nobody refers to this object any more.
 
-    A `with` is not enough: an exception that a trace function raises at its end, or a signal handler between
-    two lines, comes before the lock is released.
+    A `with` is not enough: an exception that a trace function raises at its end comes before the lock is
+    released. Nor is a call whose answer is stored: a signal handler runs between the two, and then nobody
+    knows that the lock was taken. So the lock is taken, and that it was is noted, within one call in C, and
+    so is the release.
 
     Parameters
     ----------
@@ -29,19 +32,22 @@ class Hold:
         Waited for.
     """
 
-    _lock: Lock | None = None
-
     def __init__(self, lock: Lock) -> None:
-        # In one line, between whose parts no interrupt comes; so is the release.
-        self._lock = lock if lock.acquire() else None
+        self._lock = lock
+        self._taken: list[bool | None] = []
+        self._taken.extend(starmap(lock.acquire, _ONCE))
 
     def release(self) -> None:
         """Release the lock; once more does nothing."""
-        if self._lock is not None:
-            self._lock = self._lock.release()  # type: ignore[func-returns-value]  # None
+        self._taken[:] = filter(None, starmap(self._lock.release, _ONCE[: len(self._taken)]))
 
     def __del__(self) -> None:
-        self.release()
+        if hasattr(self, "_taken"):
+            self.release()
+
+
+# The arguments of one call, which has none.
+_ONCE: tuple[tuple[()], ...] = ((),)
 
 
 def let_go(trace: TracebackType | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import fcntl
 import gc
@@ -9,6 +10,7 @@ import os
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -85,12 +87,12 @@ def left_open() -> dict[str, int]:
     return found
 
 
-def check_free(directory: Path, opened_before: dict[str, int]) -> None:
+def check_free(directory: Path, opened_before: dict[str, int], threads_before: int) -> None:
     """Check that nothing is open and nothing is held."""
-    hashers = [thread for thread in threading.enumerate() if thread.name == "ai-engine-hasher"]
-    for thread in hashers:
-        thread.join(10)
-        assert not thread.is_alive(), "a thread waits for ever"
+    deadline = time.monotonic() + 10
+    while _thread._count() > threads_before:  # a thread that hashes ends once it is told to
+        assert time.monotonic() < deadline, "a thread waits for ever"
+        threading.Event().wait(0.001)
     gc.collect()
     opened = {path: n for path, n in left_open().items() if path.startswith("/")}
     assert {path: n for path, n in opened.items() if n > opened_before.get(path, 0)} == {}

@@ -6,9 +6,12 @@ exceptions at every line; otherwise they take turns, at every few lines from a r
 
 from __future__ import annotations
 
+import _thread
 import os
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -78,11 +81,11 @@ def at_every_line(
             shutil.copytree(pristine, directory, symlinks=True)
             with ModelManager(directory) as manager:
                 manager.save_model("warm", 0)
-                opened = left_open()
+                opened, threads = left_open(), _thread._count()
                 interrupter, raised = interrupted(at, error, lambda: call(manager))
                 last = not interrupter.place
                 try:
-                    check_free(directory, opened)
+                    check_free(directory, opened, threads)
                     check(manager, raised)
                     manager.save_model("after", value(8, 100), version="1.0.8")
                     assert manager.get_model("after") == value(8, 100)
@@ -127,3 +130,58 @@ def test_another_write(what: str, pristine: Path, tmp_path: Path) -> None:
         assert len(manager.metric_history("a")) <= 1
 
     at_every_line(pristine, tmp_path, OTHERS[what], check)
+
+
+SIGNALS = """
+import os, random, signal, sqlite3, sys
+from ai_engine.models import ModelManager
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGALRM, interrupt)
+directory, rounds, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+chance = random.Random(seed)
+interrupted = 0
+with ModelManager(directory) as manager:
+    manager.save_model("warm", 1)
+    opened = len(os.listdir("/proc/self/fd"))
+    for number in range(rounds):
+        size, version, raised = chance.choice([100, 400_000]), f"1.0.{number}", False
+        try:
+            signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-5, 3e-3))
+            manager.save_model("cpu", [number, bytes(size)], version=version)
+        except KeyboardInterrupt:
+            raised = True
+        finally:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except KeyboardInterrupt:
+                pass
+        interrupted += raised
+        other = sqlite3.connect(manager.db_path, timeout=0, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        other.close()
+        saved = manager.get_model("cpu", version)
+        assert (saved is None) == raised, (number, raised)
+        assert raised or saved == [number, bytes(size)]
+        if number % 50 == 0:
+            manager.cleanup_old_models(2)
+    assert os.listdir(directory + "/.engine/sandbox") == []
+    assert len(os.listdir("/proc/self/fd")) <= opened + 4  # connections of readers
+print(interrupted)
+"""
+
+
+def test_a_signal_at_a_random_moment(tmp_path: Path) -> None:
+    """The interpreter runs a handler between a call and the storing of its answer, which no line shows."""
+    rounds, seed = 2_000 if SOAK else 250, random.randrange(2**32)
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNALS, str(tmp_path), str(rounds), str(seed)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, (seed, done.stderr)
+    assert int(done.stdout) > rounds / 4, "hardly any save was interrupted"
+    assert diagnose(tmp_path) == []
