@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.driver import check, copy, prepare, run
+from tests.faults.driver import STRIDE, check, copy, first_step, prepare, run
 
 ERRORS = [
     ("fsync,fdatasync", "EIO"),
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace i
 def test_an_error_at_every_step(program: str, calls: str, error: str, tmp_path: Path) -> None:
     prepare(tmp_path / "pristine")
     untouched = 0
-    for step in range(1, 200):
+    for step in range(first_step(), 200, STRIDE):
         directory = tmp_path / str(step)
         copy(tmp_path / "pristine", directory)
         log = tmp_path / "log"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.driver import PROGRAMS, check, copy, prepare, run
+from tests.faults.driver import PROGRAMS, STRIDE, check, copy, first_step, prepare, run
 
 CHANGING = "write,pwrite64,fsync,fdatasync,rename,link,linkat,unlink,mkdir,ftruncate,fchmod,symlink"
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace kills at a given system call")
@@ -19,9 +19,9 @@ def test_killed_at_every_step(program: str, tmp_path: Path) -> None:
     pristine = tmp_path / "pristine"
     if program != "first opening":
         prepare(pristine)
-    step = 0
+    step = first_step() - STRIDE
     while True:
-        step += 1
+        step += STRIDE
         directory = tmp_path / str(step)
         if pristine.exists():
             copy(pristine, directory)
