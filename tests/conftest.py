@@ -7,6 +7,10 @@ from collections.abc import Generator
 
 import pytest
 
+# Before anybody loads a numeric library: tests run side by side, and threads that spin while they wait for one
+# another make a fit a hundred times slower on busy cores.
+os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
+
 _STRICT = bool(os.environ.get("CI"))
 
 
