@@ -7,9 +7,9 @@ from collections.abc import Generator
 
 import pytest
 
-# Before anybody loads a numeric library: tests run side by side, and threads that spin while they wait for one
-# another make a fit a hundred times slower on busy cores.
-os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
+# Before anybody loads a numeric library: tests run side by side, and threads that spin while they wait for
+# one another make a fit a hundred times slower on busy cores.
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1") | {"OMP_WAIT_POLICY": "PASSIVE"}
 
 _STRICT = bool(os.environ.get("CI"))
 
