@@ -46,9 +46,10 @@ class Slot:
         None before the first use, and while a transaction has taken it out.
     """
 
+    connection: sqlite3.Connection | None = None
+
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.connection: sqlite3.Connection | None = None
         self._thread = 0
 
     def hold(self) -> Hold:
@@ -136,8 +137,11 @@ class Opening:
         with suppress(IndexError):
             return self._idle.pop()
         slot = Slot()
-        with self._making:
+        hold = Hold(self._making)
+        try:
             self._slots.add(slot)
+        finally:
+            hold.release()
         return slot
 
     def give_back(self, slot: Slot) -> None:
