@@ -136,6 +136,9 @@ class LocalJournal:
         return os.path.lexists(f"{self.location}/{name}")
 
     def stamp(self) -> int | None:
+        # That there is none, as most of the time, costs half of what it costs as an exception.
+        if not os.access(self.location, os.F_OK):
+            return 0
         now = time.time_ns()
         try:
             changed = os.stat(self.location).st_mtime_ns

@@ -4,6 +4,7 @@ What is unusual here, and why:
 
 * Only the standard library's sqlite3, and never a plain `open` of the database file in this process: POSIX
   locks belong to the process, and closing any other descriptor of the file drops them.
+  The log's index is opened besides, to see commits in it, and never closed: see wal_index.
 * The journal is a WAL with synchronous=FULL: one sync a commit. Automatic checkpoints are off and ours hold
   the writer's lock, which defuses the WAL-reset bug of every SQLite before 3.51.3. They reuse the file
   instead of truncating it: overwriting is a third cheaper to sync than growing.
@@ -121,6 +122,9 @@ class SqliteCatalogue:
             self._raise(error)
 
     def stamp(self) -> int | None:
+        opening = self._opened
+        if opening is not None and (known := opening.unchanged()) is not None:
+            return known
         try:
             while True:
                 opening = self._current()
@@ -128,7 +132,10 @@ class SqliteCatalogue:
                 try:
                     connection = opening.watch.connection
                     if connection is not None:
-                        return opening.stamp + int(connection.execute("PRAGMA data_version").fetchone()[0])
+                        header = opening.header()  # before the question: the answer is as new, or newer
+                        version = int(connection.execute("PRAGMA data_version").fetchone()[0])
+                        opening.note(header, opening.stamp + version)
+                        return opening.stamp + version
                 finally:
                     hold.release()
         except (sqlite3.Error, OSError) as error:

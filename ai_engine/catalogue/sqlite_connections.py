@@ -19,6 +19,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
 
+from ai_engine.catalogue.wal_index import HEADER, WalIndex, forget_gone
 from ai_engine.domain.locks import Hold
 
 if TYPE_CHECKING:
@@ -45,9 +46,10 @@ class Slot:
         None before the first use, and while a transaction has taken it out.
     """
 
+    connection: sqlite3.Connection | None = None
+
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.connection: sqlite3.Connection | None = None
         self._thread = 0
 
     def hold(self) -> Hold:
@@ -91,6 +93,8 @@ class Opening:
         Of such a file: how SQLite is told to read it, and the copy that it reads, if it does.
     refusal : str or None
         Why nothing can be written; None where it can.
+    index : WalIndex or None
+        By which it is seen that nobody has committed, where that can be seen.
     is_ended : bool
         Whether its connections are closed for good.
     """
@@ -105,17 +109,39 @@ class Opening:
         self.copy: TemporaryDirectory[str] | None = None
         self.refusal: str | None = None
         self.is_ended = False
+        self.index: WalIndex | None = None
+        self._seen: tuple[bytes, int] = (b"", 0)
         self._making = threading.Lock()
         self._idle: list[Slot] = []
         self._slots: WeakSet[Slot] = WeakSet((self.watch, self.writer))
+
+    def unchanged(self) -> int | None:
+        """Return the stamp that was noted last, if it is seen that nobody has committed since."""
+        index = self.index
+        if index is not None and index.view is not None:
+            header, stamp = self._seen
+            if index.view[HEADER] == header:
+                return stamp
+        return None
+
+    def header(self) -> bytes:
+        """Return what changes with every commit; nothing where that cannot be seen."""
+        return b"" if self.index is None or self.index.view is None else self.index.view[HEADER]
+
+    def note(self, header: bytes, stamp: int) -> None:
+        """Remember the stamp that was asked for after the header was looked at."""
+        self._seen = header, stamp
 
     def take(self) -> Slot:
         """Return a slot for a reader, which nobody else is given until it is given back."""
         with suppress(IndexError):
             return self._idle.pop()
         slot = Slot()
-        with self._making:
+        hold = Hold(self._making)
+        try:
             self._slots.add(slot)
+        finally:
+            hold.release()
         return slot
 
     def give_back(self, slot: Slot) -> None:
@@ -146,6 +172,8 @@ class Opening:
         self._idle.clear()
         for slot in tuple(self._slots):
             slot.close()
+        self.index = None
+        forget_gone()
         self._remove_copy()
         self.release()
 

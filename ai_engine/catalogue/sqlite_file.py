@@ -14,6 +14,7 @@ from ai_engine.catalogue.migrations import migrate
 from ai_engine.catalogue.rows import Row
 from ai_engine.catalogue.sqlite_connections import Closable, Opening
 from ai_engine.catalogue.tables import SCHEMA
+from ai_engine.catalogue.wal_index import wal_index
 from ai_engine.domain.errors import (
     CatalogueCorruptedError,
     CatalogueUnavailableError,
@@ -116,6 +117,8 @@ class DatabaseFile:
             self._guard.claim(catalogue_id, self.location, _relocator(connection))
             opening = Opening(stamp, catalogue_id, connection, hold)
             opening.files = self.identify()
+            with suppress(OSError, ValueError):  # then SQLite is asked
+                opening.index = wal_index(f"{self.location}-shm")
             return opening
         except BaseException:
             if connection is not None:

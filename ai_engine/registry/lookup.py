@@ -56,7 +56,13 @@ class Lookup:
                 return pending
             waits = self._outage.find(name, None) is not None
         try:
-            found = self._ask(name, version)
+            # The stamp is taken before the question: a commit in between makes the answer newer than its
+            # stamp, and it is asked again.
+            stamp, known = self._catalogue.stamp(), self._known
+            if stamp is None or stamp != known.stamp or (name, version) not in known.found:
+                found = self._ask(name, version, stamp)
+            else:
+                found = known.found[name, version]
             # What waits will be active, and this no longer.
             return replace(found, is_active=False) if found is not None and waits else found
         except CatalogueUnavailableError:
@@ -66,16 +72,10 @@ class Lookup:
             self._known.found[name, version] = found
             return found
 
-    def _ask(self, name: str, version: str | None) -> ModelVersion | None:
-        # The stamp is taken before the question: a commit in between makes the answer newer than its stamp,
-        # and it is asked again.
-        stamp = self._catalogue.stamp()
+    def _ask(self, name: str, version: str | None, stamp: int | None) -> ModelVersion | None:
         known = self._known
         if stamp is None or stamp != known.stamp or len(known.found) > _MAX_KNOWN:
             known = self._known = _Known(stamp)
-        key = (name, version)
-        if key in known.found:
-            return known.found[key]
         with self._catalogue.read() as snapshot:
-            found = known.found[key] = snapshot.find(name, version)
+            found = known.found[name, version] = snapshot.find(name, version)
         return found

@@ -70,6 +70,9 @@ class Reader:
         """
         # The id of a version of ours is unique in the world; one of the original's is so beside its path.
         key = (version.model_id, version.model_path)
+        held = self._loaded.held(key)
+        if held is not None:
+            return held[0]
         return self._loaded.get(
             key, version.artifact.size or 0, lambda: self.make(version, self.check(version))
         )

@@ -54,6 +54,7 @@ OTHERS: dict[str, Callable[[ModelManager], object]] = {
     "deletion": lambda m: m.delete_version("b", "1.0.1"),
     "clean-up": lambda m: m.cleanup_old_models(1),
     "load": lambda m: m.get_model("b", "1.0.1"),
+    "list": lambda m: m.get_model_info(),
 }
 
 
