@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from ai_engine.catalogue.protocol import Catalogue
+from ai_engine.catalogue.protocol import Catalogue, Debris, Transaction
 from ai_engine.domain.digests import digest_of
-from ai_engine.domain.errors import ModelNotFoundError, NoPreviousVersionError, VersionExistsError
+from ai_engine.domain.errors import (
+    CatalogueUnavailableError,
+    ClosedError,
+    ModelNotFoundError,
+    NoPreviousVersionError,
+    VersionExistsError,
+)
+from ai_engine.domain.filters import parse_search
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.records import (
     Artifact,
@@ -24,10 +36,33 @@ from ai_engine.domain.records import (
     Run,
     Seal,
 )
-from ai_engine.domain.search import EVERYTHING
+from ai_engine.domain.retention import Policy
+from ai_engine.domain.search import EVERYTHING, FIELDS, Compare, Field, Kind, Order, Search, value_of
 
 OpenCatalogue = Callable[[], Catalogue]
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
+SEAL = Seal(Identity(1, 2**53, 3, 4, 5), digest_of(b"code"))
+# One of every kind of condition, on values of every kind, known and unknown.
+FILTERS = (
+    "name = 'cpu'",
+    "name != 'cpu' and version = '1.0.0'",
+    "name ~ 'b[1]' or name ~ 'mem*'",
+    "name ~ 'c?u'",
+    "mae < 0.5",
+    "mae <= 0.5 or mae is null",
+    "not (mae > 0.5)",
+    "mae >= 0.75 and metric_count = 1",
+    "is_active",
+    "not is_active and not pinned",
+    "pinned = true or is_active = false",
+    "metadata.k = 0",
+    "metadata.k != 0",
+    "metadata.k > 0",
+    "metadata.k >= '1'",
+    "metadata.k is null",
+    "created_at > '2026-01-02T05:04:05.000006Z'",
+    "created_at <= '2026-01-02T05:04:05.000006Z'",
+)
 
 
 def new(
@@ -49,6 +84,25 @@ def add(catalogue: Catalogue, version: NewVersion) -> ModelVersion:
 def measured(mae: float | None) -> ModelPerformance:
     """Return a measurement of which one number is known."""
     return ModelPerformance(mae, None, None, None, None, None, None, MOMENT)
+
+
+def full(number: float) -> ModelPerformance:
+    """Return a measurement all of whose numbers are known."""
+    reals = (number, number, 0.5, 1.5, 2.5, number, 0.25)
+    return ModelPerformance(*reals, MOMENT, training_samples=7, feature_count=3)
+
+
+def arranged(order: Order, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return entries in an order; numbers stand before text, and what is not known comes last."""
+    ordered = sorted(entries, key=lambda entry: int(entry["seq"]), reverse=order.newest_first)
+    known = [entry for entry in ordered if value_of(order.field, entry) is not None]
+
+    def place(entry: dict[str, Any]) -> tuple[bool, Any]:
+        value = value_of(order.field, entry)
+        return isinstance(value, str), value
+
+    known.sort(key=place, reverse=order.descending)
+    return known + [entry for entry in ordered if value_of(order.field, entry) is None]
 
 
 class CatalogueContract:
@@ -211,3 +265,326 @@ class CatalogueContract:
         with catalogue.read() as snapshot:
             assert snapshot.everything() == [added]
             assert snapshot.inconsistencies() == []
+
+    def test_a_version_is_told_whole(self, open_catalogue: OpenCatalogue) -> None:
+        """With all that its save was given, and what was measured of it first."""
+        catalogue = open_catalogue()
+        given = replace(
+            new(version="2.0"), performance=full(0.5), run=Run(MOMENT, MOMENT, 7, {"k": [1]}, 0.25)
+        )
+        added = add(catalogue, given)
+        with catalogue.write() as work:
+            work.record(added.model_id, [full(0.75)])
+        with open_catalogue().read() as snapshot:
+            assert snapshot.whole(added) == replace(given, run=None)
+            assert snapshot.find_id(given.model_id) == snapshot.find("cpu", "2.0") == added
+            assert snapshot.find_id("nobody") is None
+            assert (added.model_path, added.is_active, added.artifact) == (
+                "/models/cpu@2.0.pkl",
+                True,
+                given.artifact,
+            )
+            assert snapshot.performances(added.model_id) == [full(0.5), full(0.75)]
+            assert snapshot.latest_performance("nobody") is None
+            assert snapshot.performances("nobody") == []
+            (run,) = snapshot.runs("cpu", "2.0")
+            assert (run["name"], run["version"], run["hyperparameters"]) == ("cpu", "2.0", {"k": [1]})
+            assert (run["started"], run["completed"], run["validation_score"]) == (MOMENT, MOMENT, 0.25)
+            assert snapshot.runs("cpu", "1.0.0") == snapshot.runs("memory") == []
+
+    def test_a_version_is_described_with_every_column(self, open_catalogue: OpenCatalogue) -> None:
+        """And with what was measured last."""
+        catalogue = open_catalogue()
+        add(catalogue, replace(new(), performance=full(0.5)))
+        second = add(catalogue, new(activate=False))
+        with catalogue.write() as work:
+            work.record(
+                second.model_id, [replace(full(0.5), accuracy_score=accuracy) for accuracy in (1, 0.5)]
+            )
+            work.record(second.model_id, [replace(full(0.25), accuracy_score=float("inf"))])
+            work.pin(second, True)
+            entry, older = work.describe(EVERYTHING, 2, None)
+        moment = "2026-01-02 03:04:05.000006"
+        performance = entry.pop("performance")
+        assert {name: performance[name] for name in ("mae", "mse", "feature_count")} == {
+            "mae": 0.25,
+            "mse": 0.25,
+            "feature_count": 3,
+        }
+        assert entry == entry | {
+            "seq": second.seq,
+            "name": "cpu",
+            "version": "1.0.1",
+            "model_type": "kind",
+            "algorithms": ["ridge"],
+            "metadata": {"k": 1},
+            "created_at": moment,
+            "is_active": False,
+            "model_path": "/models/cpu@1.0.1.pkl",
+            "digest": digest_of(b"x"),
+            "format": "pickle",
+            "size": 1,
+            "python": "3.11",
+            "packages": {"numpy": "2"},
+            "pinned": True,
+            "metric_count": 3,
+            "avg_accuracy": 0.75,  # of those that have a mean
+            "last_metric_update": moment,
+        }
+        assert (older["is_active"], older["pinned"], older["metric_count"]) == (True, False, 1)
+
+    def test_runs_are_newest_first_and_of_versions_only(self, open_catalogue: OpenCatalogue) -> None:
+        """Of one version, or of all of a model."""
+        catalogue = open_catalogue()
+        versions = [add(catalogue, new()) for _ in range(2)]
+        with catalogue.write() as work:
+            for size, version in enumerate([*versions, versions[0]]):
+                work.record_run(version.model_id, Run(MOMENT, None, size))
+            assert [run["dataset_size"] for run in work.runs("cpu")] == [2, 1, 0]
+            assert [run["dataset_size"] for run in work.runs("cpu", "1.0.0")] == [2, 0]
+        with pytest.raises(ModelNotFoundError), catalogue.write() as work:
+            work.record_run("nobody", Run(MOMENT, None, 1))
+
+    def test_a_withdrawn_version_gives_its_place_back(self, open_catalogue: OpenCatalogue) -> None:
+        """To the one before it where it was active, and to none where there was none."""
+        catalogue = open_catalogue()
+        first, second = add(catalogue, new()), add(catalogue, new())
+        aside = add(catalogue, new(activate=False))
+        with catalogue.write() as work:
+            work.withdraw(aside, ["/models/aside"], "tester", MOMENT)
+            assert work.actives() == {"cpu": "1.0.1"}
+            work.withdraw(second, [], "tester", MOMENT)
+            assert work.actives() == {"cpu": "1.0.0"}
+            found = work.find("cpu")
+            assert found is not None
+            assert (found.version, found.is_active) == ("1.0.0", True)
+            work.withdraw(first, [], "tester", MOMENT)
+            assert work.actives() == {}
+            assert work.find("cpu") is None
+            assert work.names() == []
+            assert (work.count(), work.highest("cpu")) == (0, "1.0.2")
+            assert [item.path for item in work.debris(-1)] == ["/models/aside"]
+            assert work.inconsistencies() == []
+        assert add(catalogue, new(activate=False)).version == "1.0.3"
+        with catalogue.read() as snapshot:
+            assert snapshot.find("cpu") is None
+
+    def test_what_is_dropped_takes_all_that_hangs_on_it(self, open_catalogue: OpenCatalogue) -> None:
+        """And of a stored artifact the digest is debris, once it has no user."""
+        catalogue = open_catalogue()
+        digest = digest_of(b"large")
+        artifact = Artifact(Place.STORE, digest, "mapped", 5)
+        versions = [replace(new(activate=False), artifact=artifact) for _ in range(2)]
+        with catalogue.write() as work:
+            first, second = (work.add(version, None, str, "tester") for version in versions)
+            work.set_seal(digest, SEAL, MOMENT)
+            work.record(first.model_id, [measured(0.5)])
+            work.record_run(first.model_id, Run(MOMENT, None, 1))
+            assert work.uses(digest) == [first, second]
+            assert work.user(digest) in (first, second)
+            assert work.blob(digest) is None
+            work.drop(first, ["/models/a", "/models/a"])
+            assert (work.uses(digest), work.user(digest)) == ([second], second)
+            assert work.performances(first.model_id) == []
+            assert work.runs("cpu") == []
+            assert work.seal(digest) == SEAL
+            assert work.debris(-1) == [Debris("/models/a", None)]
+            work.drop(second, [])
+            assert (work.uses(digest), work.user(digest), work.seal(digest)) == ([], None, None)
+            assert sorted(work.debris(-1)) == sorted([Debris("/models/a", None), Debris(digest, digest)])
+            assert len(work.debris(1)) == 1
+            assert work.debris(0) == []
+            assert work.is_debris(digest)
+            assert not work.is_debris("/models/b")
+            work.forget_debris(["/models/a"])
+            assert work.debris(-1) == [Debris(digest, digest)]
+            assert work.inconsistencies() == []
+
+    def test_what_becomes_known_of_a_version_is_kept(self, open_catalogue: OpenCatalogue) -> None:
+        """Its bytes, and where its file is; of no other one."""
+        catalogue = open_catalogue()
+        first, second = add(catalogue, new()), add(catalogue, new())
+        artifact = Artifact(Place.PATH, digest_of(b"read"), "mapped", 4, None, {"pandas": "2"})
+        with catalogue.write() as work:
+            work.set_artifact(first.model_id, artifact)
+            work.relocate(first, "/elsewhere")
+        with open_catalogue().read() as snapshot:
+            moved = replace(first, artifact=artifact, model_path="/elsewhere", is_active=False)
+            assert snapshot.versions("cpu") == [moved, second]
+            assert snapshot.blob(digest_of(b"read")) == b"x"  # whatever the row says, these are its bytes
+
+    def test_a_seal_is_of_the_file_as_it_was_last(self, open_catalogue: OpenCatalogue) -> None:
+        """And of one digest."""
+        later = Seal(Identity(6, 7, 8, 9, 10), digest_of(b"other code"))
+        with open_catalogue().write() as work:
+            work.set_seal(digest_of(b"x"), SEAL, MOMENT)
+            work.set_seal(digest_of(b"x"), later, MOMENT)
+            assert work.seal(digest_of(b"x")) == later
+            assert work.seal(digest_of(b"y")) is None
+
+    def test_a_policy_is_told_what_it_decides_on(self, open_catalogue: OpenCatalogue) -> None:
+        """Of one model or of all: age, pin, the metric that was measured last, and where a rollback leads."""
+        catalogue = open_catalogue()
+        first, second, third = (add(catalogue, new()) for _ in range(3))
+        other = add(catalogue, new("memory"))
+        with catalogue.write() as work:
+            work.record(first.model_id, [replace(full(0.5), mse=2.0), replace(full(0.75), mse=1.0)])
+            work.pin(second, True)
+            work.pin(third, True)
+            work.pin(third, False)
+            found = work.candidates(Policy(keep_versions=1, metric="mse"))
+            assert [candidate.version.model_id for candidate in found] == [
+                one.model_id for one in (first, second, third, other)
+            ]
+            assert [candidate.measured for candidate in found] == [1.0, None, None, None]
+            assert [candidate.pinned for candidate in found] == [False, True, False, False]
+            assert [candidate.previous for candidate in found] == [False, True, False, False]
+            assert {candidate.created_at for candidate in found} == {MOMENT}
+            work.roll_back("cpu", "tester", MOMENT)
+            found = work.candidates(Policy(keep_versions=1, name="cpu"))
+            assert [candidate.previous for candidate in found] == [True, False, False]
+            assert [candidate.measured for candidate in found] == [0.75, None, None]
+
+    def test_every_move_is_told_with_who_and_why(self, open_catalogue: OpenCatalogue) -> None:
+        """Oldest first, and of one model."""
+        catalogue = open_catalogue()
+        first, _ = add(catalogue, new()), add(catalogue, new())
+        add(catalogue, new("memory"))
+        later = MOMENT + timedelta(hours=1)
+        with catalogue.write() as work:
+            assert work.activate(first, "operator", "better", later) == "1.0.1"
+            assert work.roll_back("cpu", "pager", later) == ("1.0.1", "1.0.0")
+            moves = work.activations("cpu")
+            assert work.activations("nobody") == []
+        assert [(move.version, move.activated_at, move.actor, move.reason) for move in moves] == [
+            ("1.0.0", MOMENT, "tester", "saved"),
+            ("1.0.1", MOMENT, "tester", "saved"),
+            ("1.0.0", later, "operator", "better"),
+            ("1.0.1", later, "pager", "rollback from 1.0.0"),
+        ]
+
+    def test_what_is_measured_again_is_what_was_measured(self, open_catalogue: OpenCatalogue) -> None:
+        """For the counts and sums beside a version follow from its measurements."""
+        catalogue = open_catalogue()
+        versions = [add(catalogue, new()) for _ in range(3)]
+        with catalogue.write() as work:
+            work.record(versions[0].model_id, [full(0.5), measured(0.25)])
+            work.record(versions[1].model_id, [measured(None), full(float("inf"))])
+            before = work.describe(EVERYTHING, None, None)
+            work.measure_again()
+            assert work.describe(EVERYTHING, None, None) == before
+
+    def test_an_index_changes_no_answer(self, open_catalogue: OpenCatalogue) -> None:
+        """Of a column, of metadata, or of what is indexed anyway; and it may be asked for twice."""
+        catalogue = open_catalogue()
+        metadata = Field('metadata.k"', Kind.ANY, ("k",))
+        fields = (FIELDS["mse"], FIELDS["name"], FIELDS["pinned"], FIELDS["updated_at"], metadata)
+        add(catalogue, replace(new(), performance=full(0.5)))
+        add(catalogue, replace(new(), metadata={"k": 2}))
+        searches = [
+            Search(Compare(metadata, "=", 1)),
+            Search(Compare(FIELDS["mse"], "<", 1)),
+            Search(None, Order(FIELDS["mse"], descending=True)),
+        ]
+        with catalogue.read() as snapshot:
+            before = [snapshot.describe(search, None, None) for search in searches]
+        assert [len(entries) for entries in before] == [1, 1, 2]
+        for field in (*fields, *fields):
+            with catalogue.write() as work:
+                work.index(field)
+        with open_catalogue().read() as snapshot:
+            assert [snapshot.describe(search, None, None) for search in searches] == before
+            assert [snapshot.count(search) for search in searches] == [1, 1, 2]
+
+    @pytest.mark.parametrize("text", FILTERS)
+    def test_a_search_finds_what_it_means(self, open_catalogue: OpenCatalogue, text: str) -> None:
+        """As `Search.matches` says, in the order of `Order`, and counts as many."""
+        catalogue = open_catalogue()
+        for number, name in enumerate(("cpu", "b[1]", "cpu", "memory*", "CPU")):
+            performance = None if number == 1 else full(number / 4)
+            metadata = ({"k": number}, {"k": "1"}, {}, {"k": None}, {"k": [1]})[number]
+            created = MOMENT + timedelta(hours=number)
+            version = replace(new(name, activate=number != 2), metadata=metadata, created_at=created)
+            added = add(catalogue, replace(version, performance=performance))
+            if number == 3:
+                with catalogue.write() as work:
+                    work.pin(added, True)
+        with catalogue.read() as snapshot:
+            entries = snapshot.describe(EVERYTHING, None, None)
+            for sort in ("name", "-name", "mae", "-mae", "-created_at", "metadata.k"):
+                search = parse_search(text, sort)
+                meant = {entry["seq"] for entry in entries if search.matches(entry)}
+                found = snapshot.describe(search, None, None)
+                assert {entry["seq"] for entry in found} == meant
+                assert len(found) == len(meant) == snapshot.count(search)
+                assert found == arranged(search.order, found)
+                paged: list[dict[str, Any]] = []
+                while page := snapshot.describe(
+                    search, 1, search.order.position(paged[-1]) if paged else None
+                ):
+                    paged += page
+                assert paged == found
+
+    def test_a_copy_is_a_catalogue_as_it_was(self, open_catalogue: OpenCatalogue, tmp_path: Path) -> None:
+        """In one file of SQLite, with what was committed before."""
+        catalogue = open_catalogue()
+        added = add(catalogue, replace(new(), performance=full(0.5)))
+        catalogue.copy_to(str(tmp_path / "copy.db"))
+        add(catalogue, new())
+        assert [path.name for path in tmp_path.glob("copy.db*")] == ["copy.db"]
+        with closing(sqlite3.connect(f"file:{tmp_path / 'copy.db'}?mode=ro", uri=True)) as copied:
+            assert copied.execute("SELECT model_id, name, version FROM model_registry").fetchall() == [
+                (added.model_id, "cpu", "1.0.0")
+            ]
+            assert copied.execute("SELECT mae FROM performance_metrics").fetchall() == [(0.5,)]
+            assert copied.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+    def test_space_of_what_is_gone_is_given_back(self, open_catalogue: OpenCatalogue) -> None:
+        """As much as a rehearsal foretold, which itself changes nothing."""
+        catalogue = open_catalogue()
+        data = bytes(range(256)) * 800
+        with catalogue.write() as work:
+            versions = [work.add(new(data=data + bytes([n])), data, str, "tester") for n in range(8)]
+
+        def forget(work: Transaction) -> None:
+            for version in versions:
+                work.drop(version, [])
+
+        catalogue.reclaim()
+        full_size = catalogue.allocated()
+        assert full_size > 8 * len(data)
+        foretold = catalogue.rehearse(forget)
+        assert foretold < 2 * len(data)
+        assert catalogue.allocated() >= full_size
+        with catalogue.read() as snapshot:
+            assert snapshot.versions("cpu") == [replace(v, is_active=v == versions[-1]) for v in versions]
+        with catalogue.write() as work:
+            forget(work)
+        catalogue.reclaim()
+        assert catalogue.allocated() <= full_size - 7 * len(data)
+        assert catalogue.check() == []
+
+    def test_a_writer_waits_no_longer_than_it_was_told(self, open_catalogue: OpenCatalogue) -> None:
+        """And can write as soon as the other one is done."""
+        one, other = open_catalogue(), open_catalogue()
+        with one.write() as work:
+            work.mark_replayed("one", MOMENT)
+            with pytest.raises(CatalogueUnavailableError, match="locked"), other.write(timeout=0):
+                pass
+            with other.read() as snapshot:
+                assert not snapshot.replayed("one")
+        with other.write(timeout=0) as work:
+            assert work.replayed("one")
+
+    def test_a_catalogue_that_was_closed_says_so(self, open_catalogue: OpenCatalogue) -> None:
+        """To readers and to writers; closing again does nothing, and another opening goes on."""
+        catalogue = open_catalogue()
+        add(catalogue, new())
+        assert catalogue.location
+        catalogue.close()
+        catalogue.close()
+        with pytest.raises(ClosedError), catalogue.read():
+            pass
+        with pytest.raises(ClosedError), catalogue.write():
+            pass
+        assert add(open_catalogue(), new()).version == "1.0.1"
