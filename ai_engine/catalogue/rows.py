@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,8 +13,9 @@ from ai_engine.domain.plain import to_json
 from ai_engine.domain.records import Artifact, ModelVersion, Place, Run
 
 Row = Sequence[Any]
-# What json.loads does between its checks, which a list of ten thousand versions would make as often.
-_decode = json.JSONDecoder().raw_decode
+# What json.loads does between its checks, which a list of ten thousand versions would make as often: 0.7 µs
+# of 2.3.
+_scan: Callable[[str, int], tuple[Any, int]] = vars(json.JSONDecoder())["scan_once"]
 
 
 def performance_columns(performance: ModelPerformance) -> dict[str, Any]:
@@ -58,54 +59,57 @@ def version_of(row: Row) -> ModelVersion:
     return ModelVersion(model_id, name, version, seq, is_active == 1, model_path or "", artifact)
 
 
-def entry_of(row: Row) -> dict[str, Any]:
-    """Return the entry that `describe` makes of a row of statements.DESCRIBE.
+def entries_of(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """Return the entries that `describe` makes of rows of statements.DESCRIBE.
 
-    Spelled out: for a list of ten thousand, a loop over the columns costs a fifth of all.
+    Spelled out, and in one expression: for a list of ten thousand, a loop over the columns costs a fifth of
+    all, and a call for each row a tenth.
     """
     # fmt: off
-    (
-        seq, model_id, name, version, model_type, algorithms, created_at, updated_at, is_active, model_path,
-        metadata, digest, format_, size, python, packages, pinned, metric_count, avg_accuracy,
-        last_metric_update, mae, mse, r2, accuracy_score, confidence_score, training_time, prediction_time,
-        training_samples, feature_count,
-    ) = row
-    # fmt: on
-    return {
-        "seq": seq,
-        "model_id": model_id,
-        "name": name,
-        "version": version,
-        "model_type": model_type,
-        "algorithms": parsed(algorithms, list),
-        "created_at": created_at,
-        "updated_at": updated_at,
-        "is_active": is_active == 1,
-        "model_path": model_path,
-        "metadata": parsed(metadata, dict),
-        "digest": digest,
-        "format": format_,
-        "size": size,
-        "python": python,
-        "packages": _packages(packages).copy(),
-        "pinned": pinned == 1,
-        "metric_count": metric_count,
-        "avg_accuracy": avg_accuracy,
-        "last_metric_update": last_metric_update,
-        "performance": {
-            "mae": mae,
-            "mse": mse,
-            "r2": r2,
-            "accuracy_score": accuracy_score,
-            "confidence_score": confidence_score,
-            "training_time": training_time,
-            "prediction_time": prediction_time,
-            "training_samples": training_samples,
-            "feature_count": feature_count,
+    return [
+        {
+            "seq": seq,
+            "model_id": model_id,
+            "name": name,
+            "version": version,
+            "model_type": model_type,
+            "algorithms": [] if algorithms == "[]" else parsed(algorithms, list),
+            "created_at": created_at,
+            "updated_at": updated_at,
+            "is_active": is_active == 1,
+            "model_path": model_path,
+            "metadata": {} if metadata == "{}" else parsed(metadata, dict),
+            "digest": digest,
+            "format": format_,
+            "size": size,
+            "python": python,
+            "packages": _packages(packages).copy(),
+            "pinned": pinned == 1,
+            "metric_count": metric_count,
+            "avg_accuracy": avg_accuracy,
+            "last_metric_update": last_metric_update,
+            "performance": {
+                "mae": mae,
+                "mse": mse,
+                "r2": r2,
+                "accuracy_score": accuracy_score,
+                "confidence_score": confidence_score,
+                "training_time": training_time,
+                "prediction_time": prediction_time,
+                "training_samples": training_samples,
+                "feature_count": feature_count,
+            }
+            if metric_count
+            else None,
         }
-        if metric_count
-        else None,
-    }
+        for (
+            seq, model_id, name, version, model_type, algorithms, created_at, updated_at, is_active,
+            model_path, metadata, digest, format_, size, python, packages, pinned, metric_count, avg_accuracy,
+            last_metric_update, mae, mse, r2, accuracy_score, confidence_score, training_time,
+            prediction_time, training_samples, feature_count,
+        ) in rows
+    ]
+    # fmt: on
 
 
 @lru_cache(maxsize=256)
@@ -120,8 +124,8 @@ def parsed(text: str | None, kind: type[list[Any]] | type[dict[str, Any]]) -> An
     if not text:
         return kind()
     try:
-        value, end = _decode(text)
-    except (TypeError, ValueError, RecursionError):
+        value, end = _scan(text, 0)
+    except (StopIteration, TypeError, ValueError, RecursionError):
         end = -1
     if end != len(text):
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -11,13 +11,14 @@ from ai_engine.catalogue import listing, statements
 from ai_engine.catalogue.protocol import Debris
 from ai_engine.catalogue.rows import (
     Row,
-    entry_of,
+    entries_of,
     parsed,
     performance_of,
     run_of,
     version_of,
 )
 from ai_engine.domain import clock
+from ai_engine.domain.collector import Uncollected
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.records import (
     Activation,
@@ -29,6 +30,10 @@ from ai_engine.domain.records import (
 )
 from ai_engine.domain.retention import Candidate, Policy
 from ai_engine.domain.search import EVERYTHING, Position, Search
+
+Kept = Callable[[Callable[[], list[Row]]], list[Row]]
+# Up to so many entries the collector is as good as never called; it takes a third of a list of 10,000.
+_SHORT = 1000
 
 
 class Execute(Protocol):
@@ -52,10 +57,19 @@ class Model:
 
 
 class SqlSnapshot:
-    """Reads over whatever runs statements; see protocol.Snapshot."""
+    """Reads over whatever runs statements; see protocol.Snapshot.
 
-    def __init__(self, execute: Execute) -> None:
-        self._execute = execute
+    Parameters
+    ----------
+    execute : Execute
+        Runs them.
+    kept : callable or None
+        Returns the rows of the full list from memory, or from what reads them; None where what is read may
+        never be committed.
+    """
+
+    def __init__(self, execute: Execute, kept: Kept | None = None) -> None:
+        self._execute, self._kept = execute, kept
 
     def find(self, name: str, version: str | None = None) -> ModelVersion | None:
         if version is None:
@@ -87,7 +101,17 @@ class SqlSnapshot:
         return [version_of(row) for row in self._execute(statements.EVERYTHING)]
 
     def describe(self, search: Search, limit: int | None, after: Position | None) -> list[dict[str, Any]]:
-        return [entry_of(row) for row in self._execute(*listing.page(search, limit, after))]
+        def read() -> list[Row]:
+            return self._execute(*listing.page(search, limit, after))
+
+        if limit is not None and limit <= _SHORT:
+            return entries_of(read())
+        uncollected = Uncollected()
+        try:
+            everything = limit is None and after is None and search == EVERYTHING
+            return entries_of(self._kept(read) if everything and self._kept else read())
+        finally:
+            uncollected.release()
 
     def count(self, search: Search = EVERYTHING) -> int:
         if search.condition is None:

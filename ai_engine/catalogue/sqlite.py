@@ -23,8 +23,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import NoReturn
 
+from ai_engine.catalogue.full_list import FullList
 from ai_engine.catalogue.snapshot import SqlSnapshot
 from ai_engine.catalogue.sqlite_connections import Opening, Slot, close_before_forks, release
 from ai_engine.catalogue.sqlite_file import READ_PATIENCE, DatabaseFile, Guard, code_of, executor, is_damage
@@ -96,6 +98,7 @@ class SqliteCatalogue:
         self._commits = 0
         self._suspect = False  # an answer said that the database is damaged
         self._opened: Opening | None = None
+        self._full_list = FullList()
         self._opening = threading.RLock()
         self._forking: list[threading.Lock] = []
         self._forked_open: Opening | None = None
@@ -116,7 +119,7 @@ class SqliteCatalogue:
         try:
             with self._reader() as connection:
                 connection.execute("BEGIN")
-                yield SqlSnapshot(executor(connection))
+                yield SqlSnapshot(executor(connection), partial(self._full_list.rows, self.stamp))
                 connection.execute("COMMIT")
         except (sqlite3.Error, OSError) as error:
             self._raise(error)

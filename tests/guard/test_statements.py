@@ -62,7 +62,8 @@ CALLS: list[tuple[str, Callable[[ModelManager], object], int]] = [
     ("find again", lambda m: m.registry.find("c"), 0),
     ("active", lambda m: m.active_models["a"], 6),
     ("page", lambda m: m.registry.describe("a", 10), 4),
-    ("list", lambda m: m.get_model_info(), 4),
+    ("list", lambda m: m.get_model_info(), 5),
+    ("list again", lambda m: m.get_model_info(), 3),
     ("history", lambda m: m.metric_history("a", "1.0.1"), 7),
 ]
 
