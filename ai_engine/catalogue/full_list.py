@@ -19,22 +19,22 @@ class FullList:
     def __init__(self) -> None:
         self._kept: tuple[int | None, list[Row]] = (None, [])
 
-    def rows(self, stamp: Callable[[], int | None], read: Callable[[], list[Row]]) -> list[Row]:
+    def rows(self, stamp: int | None, read: Callable[[], list[Row]]) -> list[Row]:
         """Return all rows, of which nobody changes the list.
 
         Parameters
         ----------
-        stamp : callable
-            Returns a number that differs once anybody has committed; None where that is not known.
+        stamp : int or None
+            A number that differs once anybody has committed, as it was before the transaction began in which
+            the rows are read: they are as new as that, or newer, and then read again. None where it is not
+            known.
         read : callable
             Reads the rows, where they may have changed.
         """
-        # Before they are read: a commit in between makes them newer than it, and they are read again.
-        present = stamp()
         of, rows = self._kept
-        if present is None or present != of:
+        if stamp is None or stamp != of:
             self._kept = (None, [])
             rows = read()
             if len(rows) <= _MOST:
-                self._kept = (present, rows)
+                self._kept = (stamp, rows)
         return rows

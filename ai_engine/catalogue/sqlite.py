@@ -117,9 +117,10 @@ class SqliteCatalogue:
     @contextmanager
     def read(self) -> Iterator[SqlSnapshot]:
         try:
+            stamp = self.stamp()
             with self._reader() as connection:
                 connection.execute("BEGIN")
-                yield SqlSnapshot(executor(connection), partial(self._full_list.rows, self.stamp))
+                yield SqlSnapshot(executor(connection), partial(self._full_list.rows, stamp))
                 connection.execute("COMMIT")
         except (sqlite3.Error, OSError) as error:
             self._raise(error)

@@ -14,6 +14,8 @@ from ai_engine.catalogue import full_list
 from ai_engine.catalogue.protocol import Transaction
 from ai_engine.domain.search import EVERYTHING
 from ai_engine.models import ModelManager
+from ai_engine.settings import Settings
+from ai_engine.wiring import build_stores
 from tests.faults.interrupts import interrupted
 
 
@@ -125,3 +127,19 @@ def test_an_interrupt_leaves_the_collector_on(manager: ModelManager) -> None:
         gc.collect()
         assert gc.isenabled()
     assert at > 20
+
+
+def test_an_old_moment_is_told_to_nobody_who_asks_later(tmp_path: Path, manager: ModelManager) -> None:
+    """A transaction that began before a commit reads rows from then; they are not kept for the time after."""
+    catalogue = build_stores(Settings(model_dir=str(tmp_path))).catalogue
+    try:
+        for number in range(3):
+            with catalogue.read() as snapshot:
+                names = snapshot.names()
+                manager.save_model(f"new-{number}", number)
+                assert len(snapshot.describe(EVERYTHING, None, None)) == 3 + number
+            with catalogue.read() as snapshot:
+                assert len(snapshot.describe(EVERYTHING, None, None)) == 4 + number
+            assert f"new-{number}" not in names
+    finally:
+        catalogue.close()
