@@ -48,8 +48,14 @@ def artifact_columns(artifact: Artifact) -> dict[str, Any]:
         "format": artifact.format,
         "size": artifact.size,
         "python": artifact.python,
-        "packages": json.dumps(dict(artifact.packages)),
+        "packages": _packages_text(tuple(artifact.packages.items())),
     }
+
+
+@lru_cache(maxsize=256)
+def _packages_text(packages: tuple[tuple[str, str], ...]) -> str:
+    """Return packages as JSON: most versions have the same."""
+    return json.dumps(dict(packages))
 
 
 def version_of(row: Row) -> ModelVersion:

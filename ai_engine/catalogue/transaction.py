@@ -36,6 +36,12 @@ class SqlTransaction(SqlSnapshot):
     def __init__(self, execute: Execute) -> None:
         super().__init__(execute)
         self.added: ModelId | None = None  # what tells, after a failed commit, whether it held
+        self._unused: Digest | None = None  # bytes of which this transaction knows that no version has them
+
+    def user(self, digest: Digest) -> ModelVersion | None:
+        found = super().user(digest)
+        self._unused = digest if found is None else None
+        return found
 
     def add(
         self, new: NewVersion, data: bytes | None, path_of: Callable[[str], str], actor: str
@@ -54,11 +60,11 @@ class SqlTransaction(SqlSnapshot):
             {
                 **identity,
                 "model_type": new.model_type,
-                "algorithms": json.dumps(new.algorithms),
+                "algorithms": json.dumps(new.algorithms) if new.algorithms else "[]",
                 "at": at,
                 "is_active": int(new.activate),
                 "model_path": model_path,
-                "metadata": json.dumps(new.metadata),
+                "metadata": json.dumps(new.metadata) if new.metadata else "{}",
             },
         )
         blob = None if data is None else self._blob(new.artifact.digest, data)
@@ -87,12 +93,14 @@ class SqlTransaction(SqlSnapshot):
 
     def _blob(self, digest: Digest | None, data: bytes) -> int:
         """Return the blob of these bytes, the known one where there is one."""
-        known = self._execute(
-            "SELECT blob FROM engine_versions WHERE digest = :digest AND blob IS NOT NULL LIMIT 1",
-            {"digest": digest},
-        )
-        if known:
-            return int(known[0][0])
+        if digest is None or digest != self._unused:
+            known = self._execute(
+                "SELECT blob FROM engine_versions WHERE digest = :digest AND blob IS NOT NULL LIMIT 1",
+                {"digest": digest},
+            )
+            if known:
+                return int(known[0][0])
+        self._unused = None
         ((blob,),) = self._execute(
             "INSERT INTO engine_blobs (bytes) VALUES (:bytes) RETURNING id", {"bytes": data}
         )

@@ -7,6 +7,7 @@ all of those, in the order in which they were created.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ai_engine.domain.errors import InvalidNameError
 from ai_engine.domain.names import MAX_VERSION
@@ -17,6 +18,7 @@ _NUMBER = re.compile(r"[0-9]{1,64}(?:\.[0-9]{1,64}){0,2}", re.ASCII)
 FIRST = "1.0.0"
 
 
+@lru_cache(maxsize=1024)  # a save asks three times for two of them
 def parse(version: str) -> tuple[int, int, int] | None:
     """Return the three numbers of a version, or None where it is not one to three numbers.
 

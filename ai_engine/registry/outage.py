@@ -263,7 +263,7 @@ class Outage:
     def _number(self, new: NewVersion, kept: Iterable[str]) -> str:
         """Return the number of a version that the catalogue cannot number. The journal is held."""
         with _unsafe_is_storage():
-            taken = self.promised(new.name) | set(kept)
+            taken = _promised(self._read(), new.name) | set(kept)
         if new.version is not None:
             if new.version in taken:
                 raise VersionExistsError(new.name, new.version)
@@ -278,14 +278,7 @@ class Outage:
 
     def promised(self, name: str) -> set[str]:
         """Return the numbers of a model that callers were told and the catalogue may not know."""
-        found = set()
-        for item in self._read().queued:
-            operation = item.operation
-            if isinstance(operation, SaveOperation) and operation.new.name == name:
-                found.add(operation.version)
-            elif isinstance(operation, NewerOperation) and operation.name == name:
-                found.add(str(operation.version))
-        return found
+        return _promised(self._read(), name)
 
     def _highest(self, name: str) -> set[str]:
         """Return what the numbers of a model have come to, as far as that can be known."""
@@ -340,9 +333,10 @@ class Outage:
         """
         with self._journal.shared():
             with _unsafe_is_storage():
-                if any(item.entry not in self._deferred for item in self._read().changes):
+                queue = self._read()
+                if any(item.entry not in self._deferred for item in queue.changes):
                     raise OvertakenError
-                promised = self.promised(name)
+                promised = _promised(queue, name)
             yield promised
 
     # -- replaying -----------------------------------------------------------------------------------------
@@ -451,6 +445,18 @@ class Outage:
             new = replace(new, version=None)
         work.add(new, None, lambda _: operation.model_path, operation.actor)
         ids[new.name].add(new.model_id)
+
+
+def _promised(queue: _Queue, name: str) -> set[str]:
+    """Return the numbers of a model that callers were told and the catalogue may not know."""
+    found = set()
+    for item in queue.queued:
+        operation = item.operation
+        if isinstance(operation, SaveOperation) and operation.new.name == name:
+            found.add(operation.version)
+        elif isinstance(operation, NewerOperation) and operation.name == name:
+            found.add(str(operation.version))
+    return found
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def manager(statements: Caught, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 CALLS: list[tuple[str, Callable[[ModelManager], object], int]] = [
-    ("save", lambda m: m.save_model("a", "new"), 11),
+    ("save", lambda m: m.save_model("a", "new"), 10),
     ("metric", lambda m: m.update_performance("a", "1.0.1", MEASURED), 8),
     ("activate", lambda m: m.activate("a", "1.0.1"), 8),
     # Nobody has committed since, which is seen without asking, so the answers are known.
