@@ -11,6 +11,7 @@ from ai_engine.artifacts import record_log
 from ai_engine.artifacts.record_log import Index, RecordLog
 from ai_engine.artifacts.sandbox import Sandbox
 from ai_engine.models import ModelManager
+from tests.managers import another_process
 
 
 @pytest.fixture
@@ -107,10 +108,10 @@ def test_records_that_were_files_of_their_own_still_count(tmp_path: Path) -> Non
     for name, text in opened(tmp_path / ".engine").texts():
         (records / name).write_bytes(text)
     (records / "versions.log").unlink()
-    with ModelManager(tmp_path) as manager:
+    with another_process(tmp_path) as (manager, stores):
         manager.save_model("cpu", 3)
         manager.delete_version("cpu", "1.0.0")
-        shelf = manager.registry._stores.shelf
+        shelf = stores.shelf
         assert sorted(Path(path).name for path, _ in shelf.records()) == ["cpu@1.0.1.pkl", "cpu@1.0.2.pkl"]
         known = shelf.recorded()
         assert [shelf.record_path(f"{tmp_path}/cpu@1.0.{n}.pkl") in known for n in range(3)] == [

@@ -6,7 +6,9 @@ What it means is told by `Search.matches`, in a few lines of Python; the databas
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -158,12 +160,10 @@ def test_what_others_wrote_into_metadata_hurts_no_search(tmp_path: Any) -> None:
     with ModelManager(tmp_path) as manager:
         for version in ("1.0.0", "1.0.1", "1.0.2", "1.0.3"):
             manager.save_model("cpu", version, metadata={"team": "ops"})
-        with manager.registry._catalogue.write() as work:
+        with closing(sqlite3.connect(manager.db_path, isolation_level=None)) as other:
             for number, text in enumerate(("not JSON", '["team"]', '{"team": NaN}')):
-                work._execute(  # type: ignore[attr-defined]
-                    "UPDATE model_registry SET metadata = :text WHERE version = :version",
-                    {"text": text, "version": f"1.0.{number}"},
-                )
+                statement = "UPDATE model_registry SET metadata = ? WHERE version = ?"
+                other.execute(statement, (text, f"1.0.{number}"))
         found = manager.get_model_info(where="metadata.team = 'ops'", sort="-metadata.team")
         assert [entry["version"] for entry in found["models"]] == ["1.0.3"]
         assert manager.get_model_info(where="metadata.team is null")["total"] == 3

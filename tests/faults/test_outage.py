@@ -16,8 +16,8 @@ import pytest
 
 from ai_engine import CatalogueUnavailableError, StorageError, VersionExistsError
 from ai_engine.models import ModelManager, ModelPerformance
-from ai_engine.registry.loaded import LoadedModels
 from tests.faults.driver import diagnose
+from tests.managers import another_process
 from tests.models.estimators import large
 
 Break = Callable[[Path], Callable[[], None]]
@@ -305,10 +305,9 @@ def test_a_database_that_vanished_is_not_silently_replaced(database: Path, tmp_p
     for suffix in ("", "-wal", "-shm"):
         if os.path.exists(f"{database}{suffix}"):
             os.unlink(f"{database}{suffix}")
-    with ModelManager(tmp_path) as manager:
+    with another_process(tmp_path, 1) as (manager, _):
         assert manager.registry.health()["status"] == "degraded"
         assert "doctor --rebuild" in manager.registry.health()["reason"]
-        manager.registry._reader._loaded = LoadedModels(1)
         manager.save_model("cpu", "during")
         assert manager.get_model("cpu") == "during"
         assert manager.model_versions["cpu"] == ["1.0.1"]

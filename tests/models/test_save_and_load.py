@@ -199,11 +199,9 @@ def test_what_cannot_be_pickled_is_refused_with_its_cause_and_leaves_nothing(
     assert isinstance(caught.value, TypeError)
     assert caught.value.__cause__ is not None
     assert manager.get_model_info() == {"models": [], "total": 0}
-    assert (
-        not os.listdir(f"{manager.model_dir}/.engine/sandbox")
-        if os.path.exists(f"{manager.model_dir}/.engine/sandbox")
-        else True
-    )
+    assert list(Path(manager.model_dir).glob(".engine/sandbox/*")) == []
+    assert list(Path(manager.model_dir).glob(".engine/artifacts/*")) == []
+    assert list(Path(manager.model_dir).glob("cpu*")) == []
 
 
 @pytest.mark.parametrize(

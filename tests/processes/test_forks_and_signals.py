@@ -16,6 +16,7 @@ import pytest
 from ai_engine import ReentrantCallError
 from ai_engine.models import ModelManager
 from tests.faults.driver import diagnose
+from tests.managers import another_process
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
@@ -73,15 +74,14 @@ def test_any_number_of_threads_fork_while_others_save(tmp_path: Path) -> None:
 
 
 def test_a_child_that_was_forked_inside_a_transaction_is_told(tmp_path: Path) -> None:
-    with ModelManager(tmp_path) as manager:
+    with another_process(tmp_path) as (manager, stores):
         manager.save_model("before", 1)
-        catalogue = manager.registry._stores.catalogue
 
         def use() -> None:
-            with pytest.raises(OSError, match="forked in the middle"), catalogue.read():
+            with pytest.raises(OSError, match="forked in the middle"), stores.catalogue.read():
                 pass
 
-        with catalogue.read() as snapshot:
+        with stores.catalogue.read() as snapshot:
             assert in_child(use) == 0
             assert snapshot.names() == ["before"]
         manager.save_model("after", 1)
@@ -111,9 +111,8 @@ def test_a_lock_that_a_child_inherits_is_not_held_by_it(tmp_path: Path) -> None:
 
 
 def test_a_thread_that_holds_a_lock_does_not_wait_for_itself(tmp_path: Path) -> None:
-    with ModelManager(tmp_path) as manager:
-        catalogue = manager.registry._stores.catalogue
-        with catalogue.write(), pytest.raises(ReentrantCallError, match="signal"):
+    with another_process(tmp_path) as (manager, stores):
+        with stores.catalogue.write(), pytest.raises(ReentrantCallError, match="signal"):
             manager.save_model("cpu", 1)
         manager.save_model("cpu", 1)
 

@@ -9,6 +9,7 @@ import pytest
 
 from ai_engine import ArtifactCorruptedError, ModelLoadError
 from ai_engine.models import ModelManager
+from tests.managers import another_process
 from tests.upgrade.original import DDL, Original
 
 SEED_TABLES = ("model_registry", "performance_metrics", "training_history")
@@ -124,12 +125,8 @@ def test_the_digest_is_recorded_at_first_use_with_a_warning(
         assert manager.get_model_info()["models"][0]["digest"].startswith("sha256:")
         assert manager.get_model("cpu") is first
     path.write_bytes(b"cos\nsystem\n.")
-    with ModelManager(original.directory) as again:
-        from ai_engine.registry.loaded import LoadedModels
-
-        again.registry._reader._loaded = LoadedModels(10)  # as another process would have it: empty
-        with pytest.raises(ArtifactCorruptedError):
-            again.get_model("cpu")
+    with another_process(original.directory) as (again, _), pytest.raises(ArtifactCorruptedError):
+        again.get_model("cpu")
 
 
 def test_files_of_the_original_are_never_removed(original: Original, tmp_path: Path) -> None:
