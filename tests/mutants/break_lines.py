@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 _COMPARED: dict[type[ast.cmpop], type[ast.cmpop]] = {
@@ -25,6 +26,8 @@ _CALCULATED: dict[type[ast.operator], type[ast.operator]] = {
     ast.Mult: ast.FloorDiv,
     ast.BitOr: ast.BitAnd,
 }
+# From here on a number is a size or a wait, and one more of it is as good.
+_LARGE = 100
 
 
 @dataclass(frozen=True)
@@ -34,21 +37,77 @@ class Mutant:
     line: int
     what: str
     source: str
+    span: range  # the lines of the statement
+    at_import: bool  # whether it runs when the module is imported, and not in a function
 
 
 def mutants(source: str) -> Iterator[Mutant]:
     """Yield every mutant of a module, in the order of its lines.
 
-    Left out are docstrings, annotations, what is logged, and the texts of messages: nobody is harmed by them.
+    Left out is what harms nobody: docstrings, annotations, protocols, the options of records, what is
+    logged, the texts of messages, and one more where a number is large or octal (a size, a wait, a mode).
     """
     tree = ast.parse(source)
+    octal = {
+        (number, column)
+        for number, line in enumerate(source.splitlines(), 1)
+        for column in (match.start() for match in re.finditer(r"\b0o", line))
+    }
+    parents = {child: parent for parent in ast.walk(tree) for child in ast.iter_child_nodes(parent)}
     for index, node in enumerate(ast.walk(tree)):
+        above = _above(node, parents)
+        if any(_is_harmless(upper, lower) for lower, upper in zip([node, *above], above, strict=False)):
+            continue
+        if (getattr(node, "lineno", 0), getattr(node, "col_offset", 0)) in octal:
+            continue
         for number, what in enumerate(_ways(node)):
             broken = copy.deepcopy(tree)
             target = next(one for place, one in enumerate(ast.walk(broken)) if place == index)
             _break(broken, target, number)
-            line = getattr(node, "lineno", 0)
-            yield Mutant(line, what, ast.unparse(ast.fix_missing_locations(broken)))
+            statement = next(one for one in (node, *above) if isinstance(one, ast.stmt))
+            at_import = not any(
+                isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) for one in above
+            )
+            yield Mutant(
+                getattr(node, "lineno", 0),
+                what,
+                ast.unparse(ast.fix_missing_locations(broken)),
+                _span(statement),
+                at_import,
+            )
+
+
+def _above(node: ast.AST, parents: Mapping[ast.AST, ast.AST]) -> list[ast.AST]:
+    found = []
+    while node in parents:
+        node = parents[node]
+        found.append(node)
+    return found
+
+
+def _is_harmless(upper: ast.AST, lower: ast.AST) -> bool:
+    """Tell whether nothing below `lower`, a part of `upper`, is worth breaking."""
+    match upper:
+        case ast.arg() | ast.AnnAssign() if lower is upper.annotation:
+            return True
+        case ast.FunctionDef() | ast.AsyncFunctionDef() if lower is upper.returns:
+            return True
+        case ast.FunctionDef() if all(isinstance(one, ast.Expr) for one in upper.body) and ast.get_docstring(
+            upper
+        ):
+            return True
+        case ast.ClassDef() if lower in upper.decorator_list:
+            return True
+        case ast.Expr(value=ast.Call() as call) if _is_logging(call):
+            return True
+    return False
+
+
+def _span(statement: ast.stmt) -> range:
+    """Return the lines of a statement; of one that has others in it, those up to the first of them."""
+    within = getattr(statement, "body", None)
+    last = within[0].lineno - 1 if within else statement.end_lineno or statement.lineno
+    return range(statement.lineno, max(last, statement.lineno) + 1)
 
 
 def _ways(node: ast.AST) -> list[str]:
@@ -74,7 +133,7 @@ def _ways(node: ast.AST) -> list[str]:
             return [f"return nothing instead of {ast.unparse(value)[:60]}"]
         case ast.Constant(value=bool() as flag):
             return [f"{not flag} for {flag}"]
-        case ast.Constant(value=int() as number):
+        case ast.Constant(value=int() as number) if number < _LARGE:
             return [f"{number + 1} for {number}"]
         case ast.Raise() | ast.Continue() | ast.Break():
             return [f"leave out {ast.unparse(node)[:60]}"]

@@ -85,12 +85,10 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     assert process.stdout
     process.stdin.write("\n")
     process.stdin.flush()
-    acknowledged = [process.stdout.readline() for _ in range(100)]
-    process.send_signal(signal.SIGKILL)
-    acknowledged += process.stdout.readlines()  # `communicate` would leave out what is buffered already
-    process.stdin.close()
-    process.stdout.close()
-    process.wait()
+    with process:
+        acknowledged = [process.stdout.readline() for _ in range(100)]
+        process.send_signal(signal.SIGKILL)
+        acknowledged += process.stdout.readlines()  # `communicate` would leave out what is buffered already
     numbers = [int(line.split()[1]) for line in acknowledged if line.endswith("\n")]
     with ModelManager(tmp_path / "models") as manager:
         versions = manager.model_versions["shared"]
