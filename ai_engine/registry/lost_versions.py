@@ -1,8 +1,8 @@
 """Versions that were saved and that the catalogue does not know: its log was lost, or an older copy restored.
 
-A record is written behind the commit of its version, so whatever is recorded was committed. At the opening
-the newest record is looked up, which costs the same however many there are; all of them only where the
-catalogue does not know that one.
+A record is written behind the commit of its version, so whatever is recorded was committed, but for what
+waited in an outage journal then. At the opening the newest record is looked up, which costs the same however
+many there are; all of them only where the catalogue does not know that one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from contextlib import suppress
 
 from ai_engine.catalogue.protocol import Snapshot
 from ai_engine.domain.errors import StorageError
-from ai_engine.registry.outage import Outage
 from ai_engine.registry.records import Record, Records, newest
 from ai_engine.registry.stores import Stores
 
@@ -30,12 +29,10 @@ class LostVersions:
     ----------
     stores : Stores
         Where everything is.
-    outage : Outage
-        Who knows what waits for the catalogue.
     """
 
-    def __init__(self, stores: Stores, outage: Outage) -> None:
-        self._stores, self._outage = stores, outage
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
         self._records = Records(stores.shelf)
         self._lost: dict[str, list[str]] = {}
 
@@ -92,7 +89,6 @@ class LostVersions:
                 (accepted is not None and record.new.created_at <= accepted)
                 or snapshot.find_id(record.new.model_id) is not None
                 or snapshot.is_debris(self._stores.shelf.record_path(record.model_path))
-                or record.waits_in not in (None, self._stores.journal.location)  # another process has it
-                or record.version in self._outage.promised(record.new.name)
+                or record.waits_in is not None  # it was not committed then: the outage knows of it
             ):
                 yield record

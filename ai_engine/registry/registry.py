@@ -77,7 +77,7 @@ class Registry(Reads):
         self._sweeper = Sweeper(stores)
         self._retention = Retention(stores, self._sweeper)
         self._publication = Publication(stores)
-        self._lost = LostVersions(stores, self._outage)
+        self._lost = LostVersions(stores)
 
     def open(self) -> None:
         """Open the catalogue, take in what waited for it, and finish what killed writers had begun.
