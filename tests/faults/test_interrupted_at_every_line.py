@@ -135,6 +135,8 @@ def test_another_write(what: str, pristine: Path, tmp_path: Path) -> None:
 
 SIGNALS = """
 import os, random, signal, sqlite3, sys
+from functools import partial
+from itertools import starmap
 from ai_engine.models import ModelManager
 
 def interrupt(*_):
@@ -148,24 +150,27 @@ with ModelManager(directory) as manager:
     manager.save_model("warm", 1)
     opened = len(os.listdir("/proc/self/fd"))
     for number in range(rounds):
-        size, version, raised = chance.choice([100, 400_000]), f"1.0.{number}", False
+        size, version = chance.choice([100, 400_000]), f"1.0.{number}"
+        save = partial(manager.save_model, "cpu", [number, bytes(size)], version=version)
+        returned = []
         try:
             signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-5, 3e-3))
-            manager.save_model("cpu", [number, bytes(size)], version=version)
+            # In C, so that what was returned is known though a signal comes before it can be stored.
+            returned.extend(starmap(save, [()]))
         except KeyboardInterrupt:
-            raised = True
+            pass
         finally:
             try:
                 signal.setitimer(signal.ITIMER_REAL, 0)
             except KeyboardInterrupt:
                 pass
-        interrupted += raised
+        interrupted += not returned
         other = sqlite3.connect(manager.db_path, timeout=0, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         other.close()
         saved = manager.get_model("cpu", version)
-        assert (saved is None) == raised, (number, raised)
-        assert raised or saved == [number, bytes(size)]
+        assert (saved is not None) == bool(returned), (number, returned)
+        assert not returned or saved == [number, bytes(size)]
         if number % 50 == 0:
             manager.cleanup_old_models(2)
     assert os.listdir(directory + "/.engine/sandbox") == []
@@ -184,5 +189,5 @@ def test_a_signal_at_a_random_moment(tmp_path: Path) -> None:
         timeout=240,
     )
     assert done.returncode == 0, (seed, done.stderr)
-    assert int(done.stdout) > rounds / 4, "hardly any save was interrupted"
+    assert int(done.stdout) > rounds / 20, "hardly any save was interrupted"
     assert diagnose(tmp_path) == []

@@ -13,7 +13,7 @@ import pytest
 from ai_engine.models import ModelManager
 from tests.faults.driver import LARGE, Told, check, diagnose, value
 
-ROUNDS = int(os.environ.get("AI_ENGINE_SOAK_ROUNDS", "120"))
+ROUNDS = int(os.environ.get("AI_ENGINE_SOAK_ROUNDS", "50"))
 
 
 def write_for_ever(directory: Path, first: int, acknowledgements: int) -> None:
