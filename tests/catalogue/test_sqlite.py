@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from ai_engine.catalogue.sqlite import SqliteCatalogue
 from ai_engine.domain.errors import (
     CatalogueUnavailableError,
     ClosedError,
+    InvalidInputError,
     OutcomeUnknownError,
     ReentrantCallError,
     StorageFullError,
@@ -208,3 +210,23 @@ def test_closing_waits_for_who_is_reading(open_one: Open) -> None:
     assert seen == [1]
     with pytest.raises(ClosedError):
         catalogue.stamp()
+
+
+@pytest.mark.parametrize("size", [2**63 - 1, -(2**63)])
+def test_what_no_column_can_hold_is_named(open_one: Open, size: int) -> None:
+    catalogue = open_one()
+    version = new()
+    held = replace(version, model_type=None, artifact=replace(version.artifact, size=size))
+    assert add(catalogue, held).artifact.size == size
+    beyond = replace(held.artifact, size=size + (1 if size > 0 else -1))
+    odd = {
+        "size": replace(new(), model_type=None, artifact=beyond),
+        "model_type": replace(new(), model_type="\ud800"),
+        "format": replace(new(), artifact=replace(held.artifact, format=object())),  # type: ignore[arg-type]  # odd
+    }
+    for field, refused in odd.items():
+        with pytest.raises(InvalidInputError, match="cannot be held") as caught:
+            add(catalogue, refused)
+        assert caught.value.field == field
+    with catalogue.read() as snapshot:
+        assert snapshot.count() == 1

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from ai_engine.artifacts.directory import ModelDirectory
+from ai_engine.artifacts.journal import LocalJournal
 from ai_engine.artifacts.local import LocalStore
 from ai_engine.catalogue.sqlite import SqliteCatalogue
 from ai_engine.testing.artifacts_contract import ArtifactStoreContract
 from ai_engine.testing.catalogue_contract import CatalogueContract
+from ai_engine.testing.journal_contract import JournalContract
 from ai_engine.testing.memory_store import MemoryStore
 
 
@@ -29,6 +31,12 @@ class TestMemoryStore(ArtifactStoreContract):
     def open_store(self) -> Callable[[], MemoryStore]:
         store = MemoryStore()
         return lambda: store
+
+
+class TestLocalJournal(JournalContract):
+    @pytest.fixture
+    def open_journal(self, tmp_path: Path) -> Callable[[], LocalJournal]:
+        return lambda: LocalJournal(str(tmp_path / "outage"), "mine", str(tmp_path), patience=0.5)
 
 
 class TestSqliteCatalogue(CatalogueContract):

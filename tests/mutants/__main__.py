@@ -43,7 +43,12 @@ INSIDE = (
 )
 # Those that have others run it, the quickest first.
 OUTSIDE = (
-    *("tests/faults/test_commits.py", "tests/processes", "tests/cli/test_maintain.py"),
+    *(
+        "tests/faults/test_commits.py",
+        "tests/faults/test_limits.py",
+        "tests/processes",
+        "tests/cli/test_maintain.py",
+    ),
     "tests/faults/test_injected_errors.py",
     *("tests/faults/test_power_cut.py", "tests/faults/test_killed_at_every_step.py"),
     "tests/faults/test_interrupted_at_every_line.py",
