@@ -149,3 +149,14 @@ def test_whatever_is_written_is_read_or_refused(text: str) -> None:
     except InvalidInputError:
         return
     assert isinstance(found, Search)
+
+
+def test_a_filter_may_be_so_long_and_no_longer() -> None:
+    terms = " or ".join(["mae < 1"] * 200)
+    assert parse_search(terms, None).condition is not None
+    with pytest.raises(InvalidInputError, match="more than 200 times"):
+        parse_search(f"{terms} or mae < 1", None)
+    text = "name = 'cpu'"
+    assert parse_search(text.ljust(4000), None) == parse_search(text, None)
+    with pytest.raises(InvalidInputError, match="4001 characters"):
+        parse_search(text.ljust(4001), None)

@@ -21,7 +21,9 @@ from ai_engine import (
     VersionExistsError,
     VersionNotFoundError,
 )
+from ai_engine.domain.retention import Policy
 from ai_engine.models import ModelManager, ModelPerformance
+from ai_engine.testing.memory_store import MemoryStore
 from tests.models.estimators import Unpicklable, large
 
 Open = Callable[[], ModelManager]
@@ -248,6 +250,30 @@ def taken(directory: str) -> int:
             found = os.lstat(os.path.join(root, file))
             inodes[found.st_ino] = found.st_blocks * 512
     return sum(inodes.values())
+
+
+def test_bytes_that_a_version_keeps_are_not_told_as_freed(
+    manager: ModelManager, store: MemoryStore | None
+) -> None:
+    """Whatever the store, and as much by a dry run as by the clean-up."""
+    manager.save_model("cpu", large(1))
+    manager.save_model("other", large(1))
+    manager.save_model("cpu", large(2))
+    manager.save_model("cpu", large(3))
+    planned = manager.registry.clean_up(Policy(keep_versions=1, name="cpu"), dry_run=True)
+    assert planned == manager.registry.clean_up(Policy(keep_versions=1, name="cpu"))
+    assert [removed["version"] for removed in planned["removed"]] == ["1.0.0", "1.0.1"]
+    copies = 1 if store is None else 2  # of 1.0.1: where the store has no files, its file is another one
+    assert 0 <= planned["freed_bytes"] - copies * 1024 * 1024 < 512 * 1024  # some of it the database's
+    assert manager.get_model("other") == large(1)
+
+
+def test_a_page_of_nothing_tells_how_many_there_are(manager: ModelManager) -> None:
+    manager.save_model("cpu", 1)
+    assert manager.registry.describe(limit=0) == ([], 1, True)
+    for odd in (-1, True, 1.0):
+        with pytest.raises(ValueError, match="limit"):
+            manager.registry.describe(limit=odd)  # type: ignore[arg-type]  # what an untyped caller does
 
 
 @pytest.mark.usefixtures("local_files")

@@ -62,8 +62,11 @@ def test_one_that_somebody_has_is_the_same_object_again() -> None:
     mine = loaded.get("mine", 1, Model)
     loaded.get("other", 1, Model)
     assert loaded.get("mine", 1, never) is mine
-    loaded.get("other", 1, Model)
+    number = id(mine)
     del mine
+    gc.collect()
+    assert id(loaded.get("mine", 1, never)) == number  # it is kept as one that was used
+    loaded.get("other", 1, Model)
     gc.collect()
     assert isinstance(loaded.get("mine", 1, Model), Model)
 
