@@ -213,10 +213,10 @@ class _Hasher:
     def __init__(self, handle: Handle) -> None:
         self._sizes: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._digest = sha256()
-        self._failed: list[OSError] = []
-        self._working = threading.Lock()  # held by the thread until it ends
+        self._outcome: list[BaseException | None] = []  # empty until the thread has ended
+        self._working = threading.Lock()  # held by the thread until then
         self._working.acquire()
-        work = (handle, self._sizes, self._digest, self._failed, self._working)
+        work = (handle, self._sizes, self._digest, self._outcome, self._working)
         # Not by `threading`: an interrupt while its `start` waits for the thread leaves both locked for ever.
         _thread.start_new_thread(_hash, work)
 
@@ -231,8 +231,9 @@ class _Hasher:
 
     def _wait(self) -> None:
         self._sizes.put(None)
-        with self._working:
-            pass
+        if not self._outcome:  # an interrupt after the wait may have left the lock with this thread
+            with self._working:
+                pass
 
     def follow(self, size: int) -> None:
         """Tell that so many bytes are in the file."""
@@ -241,8 +242,9 @@ class _Hasher:
     def finish(self) -> str:
         """Return the digest in hexadecimal, once everything is hashed."""
         self._wait()
-        if self._failed:
-            raise self._failed[0]
+        failure = self._outcome[0]
+        if failure is not None:
+            raise failure
         return self._digest.hexdigest()
 
 
@@ -250,13 +252,14 @@ def _hash(
     handle: Handle,
     sizes: queue.SimpleQueue[int | None],
     digest: HASH,
-    failed: list[OSError],
+    outcome: list[BaseException | None],
     working: threading.Lock,
 ) -> None:
     """Hash a file up to each of the sizes that come in."""
-    piece = memoryview(bytearray(_PIECE))
-    done = 0
+    failure = None
     try:
+        piece = memoryview(bytearray(_PIECE))
+        done = 0
         while (size := sizes.get()) is not None:
             while done < size:
                 count = os.preadv(handle.number, [piece[: size - done]], done)
@@ -264,11 +267,14 @@ def _hash(
                     raise OSError(errno.EIO, "what was written to the file cannot be read", "")
                 digest.update(piece[:count])
                 done += count
-    except OSError as error:
-        failed.append(error)
+    except BaseException as error:  # noqa: BLE001  # raised by who waits for the digest
+        failure = error
     finally:
-        handle.close()
-        working.release()
+        try:
+            handle.close()
+        finally:
+            outcome.append(failure)
+            working.release()
 
 
 def _open(path: str) -> Handle:

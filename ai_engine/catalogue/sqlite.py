@@ -28,7 +28,7 @@ from typing import NoReturn
 
 from ai_engine.catalogue.full_list import FullList
 from ai_engine.catalogue.snapshot import SqlSnapshot
-from ai_engine.catalogue.sqlite_connections import Opening, Slot, close_before_forks, release
+from ai_engine.catalogue.sqlite_connections import Opening, Slot, close_before_forks
 from ai_engine.catalogue.sqlite_file import READ_PATIENCE, DatabaseFile, Guard, code_of, executor, is_damage
 from ai_engine.catalogue.transaction import SqlTransaction
 from ai_engine.domain.errors import (
@@ -40,6 +40,7 @@ from ai_engine.domain.errors import (
     ReentrantCallError,
     StorageFullError,
 )
+from ai_engine.domain.locks import Hold
 
 # Commits by this process between two checkpoints, which take 2 ms: until the first one the log grows, and to
 # sync what grows costs twice what it costs to sync what is written over.
@@ -100,7 +101,7 @@ class SqliteCatalogue:
         self._opened: Opening | None = None
         self._full_list = FullList()
         self._opening = threading.RLock()
-        self._forking: list[threading.Lock] = []
+        self._forking: list[Hold] = []
         self._forked_open: Opening | None = None
         close_before_forks(self)
 
@@ -395,7 +396,8 @@ class SqliteCatalogue:
                 if complete:
                     opening.end()
             finally:
-                release(held)
+                for hold in held:
+                    hold.release()
 
     def before_fork(self) -> None:
         """Close every connection, and let nobody open one until the fork is done."""
@@ -416,8 +418,8 @@ class SqliteCatalogue:
             self._opening = threading.RLock()
             self._forking = []
             return
-        release(self._forking)
-        self._forking = []
+        while self._forking:
+            self._forking.pop().release()
         self._opening.release()
 
     # -- errors ----------------------------------------------------------------------------------------------

@@ -14,10 +14,9 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from ai_engine.catalogue.wal_index import HEADER, WalIndex, forget_gone
 from ai_engine.domain.locks import Hold
@@ -50,18 +49,22 @@ class Slot:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self._thread = 0
+        self._mine = threading.local()
 
     def hold(self) -> Hold:
         """Take the lock for this thread."""
         hold = Hold(self.lock)
-        self._thread = threading.get_ident()
+        self._mine.hold = ref(hold)  # before it is taken: a signal handler may run in between
+        hold.acquire()
+        self._mine.hold = ref(hold)  # again: one that ran while this waited has noted its own
         return hold
 
     @property
     def is_held_here(self) -> bool:
         """Whether it is this thread that holds the lock."""
-        return self._thread == threading.get_ident() and self.lock.locked()
+        noted: ref[Hold] | None = getattr(self._mine, "hold", None)
+        hold = None if noted is None else noted()
+        return hold is not None and hold.is_held
 
     def close(self) -> None:
         """Close the connection, if there is one."""
@@ -137,7 +140,7 @@ class Opening:
         with suppress(IndexError):
             return self._idle.pop()
         slot = Slot()
-        hold = Hold(self._making)
+        hold = Hold(self._making).acquire()
         try:
             self._slots.add(slot)
         finally:
@@ -149,17 +152,15 @@ class Opening:
         if len(self._idle) < _MAX_IDLE:
             self._idle.append(slot)
 
-    def acquire_all(self, timeout: float) -> tuple[list[threading.Lock], bool]:
-        """Wait until nobody uses a connection; return the locks that are held now, and whether it is so."""
+    def acquire_all(self, timeout: float) -> tuple[list[Hold], bool]:
+        """Wait until nobody uses a connection; return what is held now, and whether that is every lock."""
         give_up = time.monotonic() + timeout
-        self._making.acquire()  # nobody gets a new slot
-        held, complete = [self._making], True
+        held, complete = [Hold(self._making).acquire()], True  # nobody gets a new slot
         for slot in (self.writer, *(self._slots - {self.writer})):
-            waits = max(0.0, give_up - time.monotonic())
-            if not slot.is_held_here and slot.lock.acquire(timeout=waits):
-                held.append(slot.lock)
-            else:
-                complete = False
+            hold = Hold(slot.lock)
+            if not slot.is_held_here:
+                held.append(hold.acquire(max(0.0, give_up - time.monotonic())))
+            complete = complete and hold.is_held
         return held, complete
 
     def release(self) -> None:
@@ -203,12 +204,6 @@ _PREPARED: list[Forkable] = []
 def close_before_forks(forkable: Forkable) -> None:
     """Tell somebody of every fork from now on, for as long as anything refers to it."""
     _FORKABLE.add(forkable)
-
-
-def release(locks: Iterable[threading.Lock]) -> None:
-    """Release locks."""
-    for lock in locks:
-        lock.release()
 
 
 def _before_fork() -> None:

@@ -11,8 +11,8 @@ from typing import Protocol
 class Lock(Protocol):
     """A lock of the standard library."""
 
-    def acquire(self) -> bool:
-        """Wait for it."""
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Wait for it; tell whether it is held now."""
 
     def release(self) -> None:
         """Let it go."""
@@ -29,13 +29,22 @@ class Hold:
     Parameters
     ----------
     lock : Lock or RLock
-        Waited for.
+        Taken by `acquire`.
     """
 
     def __init__(self, lock: Lock) -> None:
         self._lock = lock
         self._taken: list[bool | None] = []
-        self._taken.extend(starmap(lock.acquire, _ONCE))
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the lock was taken and not yet released."""
+        return bool(self._taken)
+
+    def acquire(self, timeout: float = -1) -> Hold:
+        """Wait for the lock, for some seconds or as long as it takes; `is_held` of what is returned tells."""
+        self._taken.extend(filter(None, starmap(self._lock.acquire, ((True, timeout),))))
+        return self
 
     def release(self) -> None:
         """Release the lock; once more does nothing."""

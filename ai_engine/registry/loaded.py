@@ -67,7 +67,7 @@ class LoadedModels:
         loading = self._loading.setdefault(key, threading.RLock())
         hold = None
         try:
-            hold = Hold(loading)
+            hold = Hold(loading).acquire()
             found, model = self._find(key, size)
             if not found:
                 model = load()
@@ -93,7 +93,7 @@ class LoadedModels:
         return False, None
 
     def _keep(self, key: Hashable, model: object, size: int) -> None:
-        hold = Hold(self._lock)
+        hold = Hold(self._lock).acquire()
         try:
             self._hold(key, model, size)
         finally:
@@ -112,7 +112,7 @@ class LoadedModels:
 
     def forget(self, key: Hashable) -> None:
         """Let go of a model."""
-        hold = Hold(self._lock)
+        hold = Hold(self._lock).acquire()
         try:
             held = self._held.pop(key, None)
             if held is not None:
