@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from fastapi import FastAPI, Request
 
-from ai_engine.api.application import Opened, create_app
+from ai_engine.api.application import OpenArtifact, create_app
 from ai_engine.api.service import Service
 from ai_engine.dashboard.pages import Shown, router
 from ai_engine.registry.registry import Registry
@@ -20,7 +20,9 @@ def build(registry: Registry, settings: Settings, hosts: Collection[str] = ()) -
     return _complete(lambda: nullcontext((registry, settings)), hosts)
 
 
-def _complete(opened: Callable[[], AbstractContextManager[Opened]], hosts: Collection[str] = ()) -> FastAPI:
+def _complete(
+    opened: Callable[[], AbstractContextManager[OpenArtifact]], hosts: Collection[str] = ()
+) -> FastAPI:
     complete = create_app(opened, hosts)
     complete.include_router(router(_shown))
     return complete
@@ -32,7 +34,7 @@ def _shown(request: Request) -> Shown:
 
 
 @contextmanager
-def _from_environment() -> Iterator[Opened]:
+def _from_environment() -> Iterator[OpenArtifact]:
     settings = from_environment()
     check_reach(settings)
     with open_registry(settings) as registry, upkeep(registry, settings):

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 
-from ai_engine.artifacts.files import make_directory, storage_errors, sync_directory, write_all
 from ai_engine.domain import clock
+from ai_engine.domain.entities import Digest, ModelVersion, Place
 from ai_engine.domain.errors import ArtifactCorruptedError, BackupError
-from ai_engine.domain.records import Digest, ModelVersion, Place
-from ai_engine.registry import records
+from ai_engine.files.durable_io import make_directory, storage_errors, sync_directory, write_all
+from ai_engine.registry import version_records
 from ai_engine.registry.doctor import Doctor, Finding, Severity
-from ai_engine.registry.reading import Reader
+from ai_engine.registry.model_loader import Reader
 from ai_engine.registry.stores import Stores
 from ai_engine.settings import Settings
 from ai_engine.wiring import build_stores, model_directory
@@ -169,7 +169,7 @@ def _home(name: str, stores: Stores, model_dir: str) -> str:
 def _settle(stores: Stores) -> None:
     """Write the files and records of a catalogue that has come to another directory."""
     for version in _versions(stores):
-        path = stores.shelf.path(version.name, version.version, lambda _: True)
+        path = stores.version_files.path(version.name, version.version, lambda _: True)
         with stores.catalogue.write() as work:
             work.relocate(version, path)
             work.forget_debris([item.path for item in work.debris(-1)])
@@ -178,8 +178,8 @@ def _settle(stores: Stores) -> None:
         with stores.catalogue.read() as snapshot:
             data = snapshot.blob(digest) if version.artifact.place is Place.ROW else None
         source = stores.artifacts.path(digest) if data is None else None
-        with stores.shelf.stage(version.model_id, data) as staged:
-            staged.publish(path, source, records.write(new, version.version))
+        with stores.version_files.stage(version.model_id, data) as staged:
+            staged.publish(path, source, version_records.write(new, version.version))
 
 
 def _versions(stores: Stores) -> list[ModelVersion]:

@@ -9,11 +9,11 @@ from types import TracebackType
 from typing import Any
 
 from ai_engine.domain import clock
+from ai_engine.domain.entities import Run, SavedVersion
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.domain.filters import parse_search
 from ai_engine.domain.performance import ModelPerformance
-from ai_engine.domain.records import Run, SavedVersion
-from ai_engine.registry import views
+from ai_engine.registry import live_mappings
 from ai_engine.registry.registry import Registry
 from ai_engine.settings import Settings, from_environment
 from ai_engine.wiring import build_registry, database_path
@@ -81,10 +81,10 @@ class ModelManager:
         self.registry = build_registry(self._settings)
 
     def _load_from_database(self) -> None:
-        self.models = views.models(self.registry)
-        self.model_versions = views.model_versions(self.registry)
-        self.performance_history = views.performance_history(self.registry)
-        self.active_models = views.active_models(self.registry)
+        self.models = live_mappings.models(self.registry)
+        self.model_versions = live_mappings.model_versions(self.registry)
+        self.performance_history = live_mappings.performance_history(self.registry)
+        self.active_models = live_mappings.active_models(self.registry)
 
     def __enter__(self) -> ModelManager:
         return self

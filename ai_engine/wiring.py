@@ -10,12 +10,11 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from ai_engine.artifacts.directory import ModelDirectory
-from ai_engine.artifacts.journal import LocalJournal
 from ai_engine.artifacts.local import LocalStore
-from ai_engine.artifacts.sandbox import Sandbox
-from ai_engine.artifacts.shelf import LocalShelf
-from ai_engine.catalogue.sqlite import SqliteCatalogue
+from ai_engine.catalogue.sqlite.catalogue import SqliteCatalogue
+from ai_engine.directory.outage_journal import LocalOutageJournal
+from ai_engine.directory.ownership import ModelDirectory
+from ai_engine.directory.version_files import LocalVersionFiles
 from ai_engine.domain.errors import (
     InvalidInputError,
     NotYetSupportedError,
@@ -23,7 +22,8 @@ from ai_engine.domain.errors import (
     UnsafeDirectoryError,
 )
 from ai_engine.domain.retention import Policy
-from ai_engine.registry.loaded import PROCESS
+from ai_engine.files.sandbox import Sandbox
+from ai_engine.registry.model_cache import PROCESS
 from ai_engine.registry.registry import Registry
 from ai_engine.registry.stores import Stores
 from ai_engine.registry.upkeep import Upkeep
@@ -80,11 +80,11 @@ def build_stores(settings: Settings, must_exist: bool = False) -> Stores:
     return Stores(
         catalogue=SqliteCatalogue(database_path(settings), directory, settings.lock_timeout),
         artifacts=_artifact_store(settings, directory),
-        shelf=LocalShelf(directory),
+        version_files=LocalVersionFiles(directory),
         # Inside the directory all is the directory's own, wherever it was moved to.
-        journal=LocalJournal(settings.journal_dir, directory.path, directory.engine)
+        journal=LocalOutageJournal(settings.journal_dir, directory.path, directory.engine)
         if settings.journal_dir
-        else LocalJournal(f"{directory.engine}/outage", ".", directory.engine),
+        else LocalOutageJournal(f"{directory.engine}/outage", ".", directory.engine),
     )
 
 

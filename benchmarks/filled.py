@@ -1,7 +1,7 @@
 """Models to save, and registries that hold many versions already.
 
 A million saves would take a quarter of an hour, so a filled registry is one real save a name, cloned by SQL
-over the tables of ai_engine/catalogue/tables.py: each clone has a row in model_registry, engine_versions,
+over the tables of ai_engine/catalogue/sql/tables.py: each clone has a row in model_registry, engine_versions,
 engine_blobs (bytes and a digest of its own), performance_metrics and engine_moves, as a save would have
 written them, and optionally its two files. What the engine says of its consistency is asserted afterwards.
 """
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ai_engine.catalogue.statements import MEASURED_AGAIN
+from ai_engine.catalogue.sql.statements import MEASURED_AGAIN
 from ai_engine.domain.digests import digest_of
 from ai_engine.domain.names import file_name
 from ai_engine.models import ModelManager, ModelPerformance

@@ -12,7 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from ai_engine.api.problems import STATUS
-from ai_engine.catalogue.tables import ENGINE_TABLES, SEED_TABLES
+from ai_engine.catalogue.sql.tables import ENGINE_TABLES, SEED_TABLES
 from ai_engine.cli import main as cli
 from ai_engine.cli.main import ABOUT, EXIT_CODES
 from ai_engine.domain import errors

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ai_engine.models import ModelManager
-from ai_engine.registry.loaded import LoadedModels
+from ai_engine.registry.model_cache import LoadedModels
 from ai_engine.registry.registry import Registry
 from ai_engine.registry.stores import Stores
 from ai_engine.settings import Settings

@@ -16,7 +16,8 @@ PACKAGE = Path(ai_engine.__file__).parent
 # Left to right; modules of one group never import each other.
 ORDER = [
     {"version", "domain", "settings"},
-    {"catalogue", "artifacts", "formats"},
+    {"files"},
+    {"catalogue", "artifacts", "directory", "formats"},
     {"registry"},
     {"wiring", "backup", "recovery", "models"},
     {"training", "monitoring"},
@@ -37,7 +38,9 @@ THIRD_PARTY = {
     "settings": set(),
     "registry": set(),
     "catalogue": set(),
+    "files": set(),
     "artifacts": set(),
+    "directory": set(),
     "formats": set(),
     "wiring": set(),
     "models": set(),

@@ -13,17 +13,19 @@ from starlette.middleware import Middleware
 
 from ai_engine.api import problems, schemas
 from ai_engine.api.clients import WhileConnected
-from ai_engine.api.gate import Gate
-from ai_engine.api.heads import HeadAsGet
+from ai_engine.api.head_requests import HeadAsGet
 from ai_engine.api.instruments import Instruments, Measured
-from ai_engine.api.lifetime import Lifetime, Opened
-from ai_engine.api.routes import models, operations, work
+from ai_engine.api.lifetime import Lifetime, OpenArtifact
+from ai_engine.api.request_guard import Gate
+from ai_engine.api.routes import models, operations, train_predict
 from ai_engine.version import __version__
 
-__all__ = ["Opened", "create_app"]
+__all__ = ["OpenArtifact", "create_app"]
 
 
-def create_app(opened: Callable[[], AbstractContextManager[Opened]], hosts: Collection[str] = ()) -> FastAPI:
+def create_app(
+    opened: Callable[[], AbstractContextManager[OpenArtifact]], hosts: Collection[str] = ()
+) -> FastAPI:
     """Return the application. Nothing is opened, read or written before its lifespan or its first request.
 
     Parameters
@@ -65,7 +67,7 @@ def create_app(opened: Callable[[], AbstractContextManager[Opened]], hosts: Coll
     app.state = state
     state.lifetime = lifetime
     problems.install(app)
-    for router in (operations.router, work.router, models.router):
+    for router in (operations.router, train_predict.router, models.router):
         app.include_router(router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # the way that FastAPI documents
     return app

@@ -17,7 +17,7 @@ from ai_engine.api.trainings import Trainings
 from ai_engine.registry.registry import Registry
 from ai_engine.settings import Settings
 
-Opened = tuple[Registry, Settings]
+OpenArtifact = tuple[Registry, Settings]
 
 
 class Lifetime:
@@ -32,10 +32,13 @@ class Lifetime:
     """
 
     def __init__(
-        self, opened: Callable[[], AbstractContextManager[Opened]], instruments: Instruments, state: State
+        self,
+        opened: Callable[[], AbstractContextManager[OpenArtifact]],
+        instruments: Instruments,
+        state: State,
     ) -> None:
         self._opened, self._instruments, self._state = opened, instruments, state
-        self._context: AbstractContextManager[Opened] | None = None
+        self._context: AbstractContextManager[OpenArtifact] | None = None
         # Of threads and not of a loop: a test client has a new loop for every request.
         self._starting = threading.Lock()
 

@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from ai_engine.api.answers import Answer
+from ai_engine.api.json_response import Answer
 from ai_engine.domain import errors
 from ai_engine.domain.errors import AIEngineError, InvalidInputError
 

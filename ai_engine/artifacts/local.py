@@ -19,7 +19,10 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from ai_engine.artifacts.files import (
+from ai_engine.artifacts.protocol import OpenArtifact, Stored
+from ai_engine.domain.digests import named
+from ai_engine.domain.entities import Digest, Identity
+from ai_engine.files.durable_io import (
     Handle,
     allocated,
     make_directory,
@@ -28,10 +31,7 @@ from ai_engine.artifacts.files import (
     sync_directory,
     write_all,
 )
-from ai_engine.artifacts.protocol import Opened, Stored
-from ai_engine.artifacts.sandbox import Entry, Sandbox
-from ai_engine.domain.digests import named
-from ai_engine.domain.records import Digest, Identity
+from ai_engine.files.sandbox import Sandbox, SandboxEntry
 
 if TYPE_CHECKING:
     from hashlib import _Hash as HASH
@@ -75,7 +75,7 @@ class LocalStore:
                         entry.leave()
                     raise
 
-    def open(self, digest: Digest) -> Opened | None:
+    def open(self, digest: Digest) -> OpenArtifact | None:
         try:
             handle = _open(self.path(digest))
         except FileNotFoundError:
@@ -83,10 +83,10 @@ class LocalStore:
         try:
             found = os.fstat(handle.number)
             if not found.st_size:
-                return Opened(memoryview(b""), _identity(found))
+                return OpenArtifact(memoryview(b""), _identity(found))
             # Private: an estimator may write to its arrays, and only it sees that.
             mapping = mmap.mmap(handle.number, 0, access=mmap.ACCESS_COPY)
-            return Opened(memoryview(mapping), _identity(found))
+            return OpenArtifact(memoryview(mapping), _identity(found))
         finally:
             handle.close()
 
@@ -152,7 +152,7 @@ class _Leftover:
 class _Writer:
     """See protocol.ArtifactWriter."""
 
-    def __init__(self, store: LocalStore, entry: Entry, hasher: _Hasher) -> None:
+    def __init__(self, store: LocalStore, entry: SandboxEntry, hasher: _Hasher) -> None:
         self._store, self._entry, self._hasher = store, entry, hasher
         self._size = 0
         self.digest: Digest | None = None

@@ -19,8 +19,8 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
+from ai_engine.domain.entities import Activation, Artifact, Digest, ModelVersion, NewVersion, Run, Seal
 from ai_engine.domain.performance import ModelPerformance
-from ai_engine.domain.records import Activation, Artifact, Digest, ModelVersion, NewVersion, Run, Seal
 from ai_engine.domain.retention import Candidate, Policy
 from ai_engine.domain.search import EVERYTHING, Field, Position, Search
 

@@ -14,14 +14,14 @@ import typer
 from ai_engine.cli.options import STORAGE, AsJson, Name, Version, with_settings
 from ai_engine.cli.output import print_facts, print_json, print_table, printable
 from ai_engine.domain.clock import to_iso
+from ai_engine.domain.entities import ModelVersion
 from ai_engine.domain.errors import InvalidInputError, ModelNotFoundError, VersionNotFoundError
 from ai_engine.domain.filters import parse_field, parse_search
-from ai_engine.domain.records import ModelVersion
 from ai_engine.domain.retention import Policy
 from ai_engine.domain.search import EVERYTHING
 from ai_engine.registry.comparison import metrics_of, side_by_side
+from ai_engine.registry.json_views import entry_shape, performance_shape, run_shape
 from ai_engine.registry.registry import Registry
-from ai_engine.registry.shapes import entry_shape, performance_shape, run_shape
 from ai_engine.settings import Settings
 from ai_engine.wiring import open_registry
 

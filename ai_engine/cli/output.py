@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from ai_engine.registry.shapes import to_json
+from ai_engine.registry.json_views import to_json
 
 # In a pipe nothing is cut: a table is as wide as what stands in it.
 _UNBOUNDED: Final = 10_000

@@ -11,7 +11,7 @@ import typer
 
 from ai_engine.cli.options import SERVING, STORAGE, TRAINING, AsJson, with_settings
 from ai_engine.domain.errors import InvalidInputError
-from ai_engine.registry.shapes import to_json
+from ai_engine.registry.json_views import to_json
 from ai_engine.settings import Settings, check_reach, host_names
 
 # By name: the application stands above the commands.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from hashlib import sha256
 
-from ai_engine.domain.records import Digest
+from ai_engine.domain.entities import Digest
 
 ALGORITHM = "sha256"
 _DIGEST = re.compile(rf"{ALGORITHM}:[0-9a-f]{{64}}", re.ASCII)

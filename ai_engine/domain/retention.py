@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from ai_engine.domain.entities import ModelVersion
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.domain.performance import REALS
-from ai_engine.domain.records import ModelVersion
 from ai_engine.domain.versions import sort_key
 
 # Of these metrics a higher number is better; of the others a lower one.

@@ -14,15 +14,15 @@ from enum import StrEnum
 from typing import Any
 
 from ai_engine.catalogue.protocol import Snapshot
+from ai_engine.domain.entities import Digest, ModelVersion, Place
 from ai_engine.domain.errors import ArtifactCorruptedError, StorageError
-from ai_engine.domain.records import Digest, ModelVersion, Place
-from ai_engine.registry.operations import digests_needed, writing_alone
+from ai_engine.registry.model_loader import Reader
 from ai_engine.registry.outage import SET_ASIDE, Outage
+from ai_engine.registry.outage_operations import digests_needed, writing_alone
 from ai_engine.registry.publication import Publication
-from ai_engine.registry.reading import Reader
-from ai_engine.registry.records import Records
 from ai_engine.registry.stores import Stores
 from ai_engine.registry.sweep import Sweeper
+from ai_engine.registry.version_records import Records
 
 _AT_OPENING = "the next opening sees to it"
 
@@ -104,7 +104,7 @@ class Doctor:
                 Finding(Severity.DAMAGE, "catalogue", self._stores.catalogue.location, str(error)),
                 *self._journal(False),
             ]
-        self._begun = set(self._stores.shelf.begun())
+        self._begun = set(self._stores.version_files.begun())
         return [
             *self._catalogue(repair),
             *self._journal(repair),
@@ -167,18 +167,18 @@ class Doctor:
     def _versions(self, repair: bool, progress: Progress) -> Iterator[Finding]:
         with self._stores.catalogue.read() as snapshot:
             versions = snapshot.everything()
-        recorded = self._stores.shelf.recorded()
+        recorded = self._stores.version_files.recorded()
         for done, version in enumerate(versions):
             progress(done, len(versions))
             yield from self._version(version, recorded, repair)
         progress(len(versions), len(versions))
         if repair:
-            self._stores.shelf.tidy()
+            self._stores.version_files.tidy()
 
     def _version(self, version: ModelVersion, recorded: Container[str], repair: bool) -> Iterator[Finding]:
         """Check the truth of a version, then its file."""
         if version.artifact.place is Place.PATH and version.artifact.digest is None:
-            if self._stores.shelf.exists(version.model_path):
+            if self._stores.version_files.exists(version.model_path):
                 detail = "was never read since the original software wrote it, and has no digest yet"
                 yield Finding(Severity.NOTE, "digest", version.label, detail)
             elif self._still_there(version):
@@ -192,7 +192,7 @@ class Doctor:
             return
         if version.artifact.place is Place.PATH:
             return
-        path = self._stores.shelf.path(version.name, version.version, lambda _: True)
+        path = self._stores.version_files.path(version.name, version.version, lambda _: True)
         if os.path.dirname(path) != os.path.dirname(version.model_path) and self._still_there(version):
             elsewhere = version.model_path
             if repair:
@@ -204,8 +204,10 @@ class Doctor:
 
     def _bring_home(self, version: ModelVersion, data: bytes) -> ModelVersion:
         """Give a version a file in this directory; its database was in another one."""
-        shelf = self._stores.shelf
-        path = shelf.path(version.name, version.version, lambda there: shelf.read(there) == data)
+        version_files = self._stores.version_files
+        path = version_files.path(
+            version.name, version.version, lambda there: version_files.read(there) == data
+        )
         with self._stores.catalogue.write() as work:
             work.relocate(version, path)
         return replace(version, model_path=path)
@@ -222,7 +224,7 @@ class Doctor:
             return
         if repair:
             self._publication.write_record(version)
-        path = self._stores.shelf.record_path(version.model_path)
+        path = self._stores.version_files.record_path(version.model_path)
         detail = "is missing: a lost database could not be rebuilt"
         yield self._unpublished(version, "record", path, detail, repair)
 
@@ -241,7 +243,7 @@ class Doctor:
 
     def _artifacts(self, repair: bool) -> Iterator[Finding]:
         """Find bytes that no version has, nobody waits for and no live writer holds."""
-        recorded = {record.new.artifact.digest for record in Records(self._stores.shelf)}
+        recorded = {record.new.artifact.digest for record in Records(self._stores.version_files)}
         with self._stores.catalogue.read() as snapshot:
             swept = {item.digest for item in snapshot.debris(-1)}  # by the next opening, and told of above
             stored = (digest for digest in self._stores.artifacts.list() if digest not in swept)
@@ -276,8 +278,8 @@ class Doctor:
             known |= {version.model_id for version in snapshot.everything()}
             debris = {item.path for item in snapshot.debris(-1)}
             accepted = snapshot.loss_accepted_at()
-        for record in Records(self._stores.shelf):
-            path = self._stores.shelf.record_path(record.model_path)
+        for record in Records(self._stores.version_files):
+            path = self._stores.version_files.record_path(record.model_path)
             if record.new.model_id not in known and path not in debris:
                 given_up = accepted is not None and record.new.created_at <= accepted
                 detail = "is recorded and not in the catalogue; `ai-engine doctor --rebuild` adds it"

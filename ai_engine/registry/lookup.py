@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from ai_engine.domain.entities import ModelVersion
 from ai_engine.domain.errors import CatalogueUnavailableError
-from ai_engine.domain.records import ModelVersion
 from ai_engine.registry.outage import Outage
-from ai_engine.registry.records import Records
 from ai_engine.registry.stores import Stores
+from ai_engine.registry.version_records import Records
 
 # Names and versions asked for; a process that asks for more starts anew.
 _MAX_KNOWN = 10_000
@@ -35,7 +35,7 @@ class Lookup:
 
     def __init__(self, stores: Stores, outage: Outage) -> None:
         self._catalogue, self._outage = stores.catalogue, outage
-        self._records = Records(stores.shelf)
+        self._records = Records(stores.version_files)
         self._known = _Known(None)
 
     def find(self, name: str, version: str | None = None) -> ModelVersion | None:

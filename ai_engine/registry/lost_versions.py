@@ -13,8 +13,8 @@ from contextlib import suppress
 
 from ai_engine.catalogue.protocol import Snapshot
 from ai_engine.domain.errors import StorageError
-from ai_engine.registry.records import Record, Records, newest
 from ai_engine.registry.stores import Stores
+from ai_engine.registry.version_records import Record, Records, newest
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class LostVersions:
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
-        self._records = Records(stores.shelf)
+        self._records = Records(stores.version_files)
         self._lost: dict[str, list[str]] = {}
 
     @property
@@ -74,7 +74,7 @@ class LostVersions:
         """Tell whether the record that was written last is of a version that nobody knows."""
         suspect: Record | None = None
         while True:
-            last = next(newest(self._stores.shelf), None)
+            last = next(newest(self._stores.version_files), None)
             if last is None or last == suspect:  # still the last one: its version was not dropped meanwhile
                 return last is not None
             with self._stores.catalogue.read() as snapshot:
@@ -88,7 +88,7 @@ class LostVersions:
             if not (
                 (accepted is not None and record.new.created_at <= accepted)
                 or snapshot.find_id(record.new.model_id) is not None
-                or snapshot.is_debris(self._stores.shelf.record_path(record.model_path))
+                or snapshot.is_debris(self._stores.version_files.record_path(record.model_path))
                 or record.waits_in is not None  # it was not committed then: the outage knows of it
             ):
                 yield record

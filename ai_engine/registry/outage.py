@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 
 from ai_engine.catalogue.protocol import Transaction
 from ai_engine.domain import clock, versions
+from ai_engine.domain.entities import ModelVersion, NewVersion, Place, Run, SavedVersion
 from ai_engine.domain.errors import (
     ConflictError,
     ModelNotFoundError,
@@ -27,9 +28,8 @@ from ai_engine.domain.errors import (
     VersionExistsError,
 )
 from ai_engine.domain.performance import ModelPerformance
-from ai_engine.domain.records import ModelVersion, NewVersion, Place, Run, SavedVersion
-from ai_engine.registry import operations, records, wire
-from ai_engine.registry.operations import (
+from ai_engine.registry import documents, outage_operations, version_records
+from ai_engine.registry.outage_operations import (
     Change,
     ForeignOperation,
     MeasureOperation,
@@ -40,9 +40,9 @@ from ai_engine.registry.operations import (
     Unreadable,
 )
 from ai_engine.registry.publication import Publication
-from ai_engine.registry.records import Records
-from ai_engine.registry.saving import Prepared
+from ai_engine.registry.serialized_model import Prepared
 from ai_engine.registry.stores import Stores
+from ai_engine.registry.version_records import Records
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +86,8 @@ class Outage:
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
         self._journal = stores.journal
-        self._records = Records(stores.shelf)
-        self._model_dir = os.path.dirname(stores.shelf.path("_", "0", lambda _: True))
+        self._records = Records(stores.version_files)
+        self._model_dir = os.path.dirname(stores.version_files.path("_", "0", lambda _: True))
         self._queue = _Queue(0)
         self._told: set[str] = set()  # entries that the log was told of
         self._applied: set[str] = set()  # entries that the catalogue took and nobody could remove
@@ -184,7 +184,7 @@ class Outage:
         entry = self._journal.read(name)
         if entry is None:
             return None
-        operation = operations.parse(entry, self._journal.owner, self._model_dir)
+        operation = outage_operations.parse(entry, self._journal.owner, self._model_dir)
         self._tell(name, operation)
         numbered = re.match(r"[0-9]{1,18}", name)
         number = int(numbered[0]) if numbered else 0
@@ -201,7 +201,7 @@ class Outage:
         self, new: NewVersion, ready: Prepared, kept: Iterable[str] = (), actor: str = "ai-engine"
     ) -> SavedVersion:
         """Make a version durable without the catalogue; `kept` are numbers that nobody else may get."""
-        new = wire.complete(new)
+        new = documents.complete(new)
         if new.version is not None:
             self._number(new, kept)  # a number that is taken is refused before its bytes are stored
         with ExitStack() as held:
@@ -216,16 +216,16 @@ class Outage:
             digest = new.artifact.digest
             assert digest is not None  # it was just computed
             source = self._stores.artifacts.path(digest)
-            staged = held.enter_context(self._stores.shelf.stage(new.model_id, ready.data))
+            staged = held.enter_context(self._stores.version_files.stage(new.model_id, ready.data))
             with self._journal.exclusive():
                 number = self._number(new, kept)
-                path = self._stores.shelf.path(new.name, number, lambda _: False)
-                name = self._append(operations.save_document(new, number, path, actor))
+                path = self._stores.version_files.path(new.name, number, lambda _: False)
+                name = self._append(outage_operations.save_document(new, number, path, actor))
                 if not self._stores.artifacts.has(digest):  # a sweep that had not seen the entry yet
                     self._renew(renew, name)
                 # Under its name before anybody else gets a number: who keeps another journal sees it there.
                 version = ModelVersion(new.model_id, new.name, number, 0, new.activate, path, new.artifact)
-                record = records.write(new, number, self._journal.location)
+                record = version_records.write(new, number, self._journal.location)
                 Publication(self._stores).publish(staged, version, source, record)
         return SavedVersion(new.model_id, new.name, number, active=new.activate)
 
@@ -244,19 +244,19 @@ class Outage:
 
     def record(self, version: ModelVersion, performances: Iterable[ModelPerformance]) -> None:
         """Make measurements durable without the catalogue."""
-        document = operations.measure_document(version, performances)
+        document = outage_operations.measure_document(version, performances)
         with self._journal.exclusive():
             self._append(document)
 
     def record_run(self, version: ModelVersion, run: Run) -> None:
         """Make a training record durable without the catalogue."""
-        document = operations.run_document(version, run)
+        document = outage_operations.run_document(version, run)
         with self._journal.exclusive():
             self._append(document)
 
-    def _append(self, document: wire.Document) -> str:
+    def _append(self, document: documents.Document) -> str:
         with _unsafe_is_storage():
-            return self._journal.append(operations.encode(document, self._journal.owner))
+            return self._journal.append(outage_operations.encode(document, self._journal.owner))
 
     # -- numbers -------------------------------------------------------------------------------------------
 
@@ -296,7 +296,7 @@ class Outage:
             with self._stores.catalogue.read() as snapshot:
                 if snapshot.find(name, version) is not None:
                     raise VersionExistsError(name, version)
-                if snapshot.is_debris(self._stores.shelf.path(name, version, lambda _: True)):
+                if snapshot.is_debris(self._stores.version_files.path(name, version, lambda _: True)):
                     return
         except StorageError as error:
             self._note_again(error)
@@ -317,8 +317,8 @@ class Outage:
             raise NumberPromisedError(version)
 
     def _is_promised_elsewhere(self, name: str, version: str) -> bool:
-        path = self._stores.shelf.path(name, version, lambda _: True)
-        return self._stores.shelf.exists(path) and self._records.waits(name, version)
+        path = self._stores.version_files.path(name, version, lambda _: True)
+        return self._stores.version_files.exists(path) and self._records.waits(name, version)
 
     @contextmanager
     def settled(self, name: str) -> Iterator[set[str]]:
@@ -417,7 +417,9 @@ class Outage:
                 SET_ASIDE,
             )
 
-    def _apply(self, work: Transaction, operation: operations.Applicable, ids: dict[str, set[str]]) -> None:
+    def _apply(
+        self, work: Transaction, operation: outage_operations.Applicable, ids: dict[str, set[str]]
+    ) -> None:
         if isinstance(operation, SaveOperation):
             self._apply_save(work, operation, ids)
         elif isinstance(operation, MeasureOperation):

@@ -10,10 +10,10 @@ import logging
 from collections.abc import Container
 from contextlib import suppress
 
-from ai_engine.artifacts.protocol import Staged
+from ai_engine.directory.protocol import Staged
+from ai_engine.domain.entities import Digest, ModelVersion, Place
 from ai_engine.domain.errors import StorageError
-from ai_engine.domain.records import Digest, ModelVersion, Place
-from ai_engine.registry import records
+from ai_engine.registry import version_records
 from ai_engine.registry.stores import Stores
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Publication:
 
     def finish_interrupted(self) -> None:
         """Publish what writers committed that were killed before they could; remove what they left."""
-        for leftover in self._stores.shelf.leftovers():
+        for leftover in self._stores.version_files.leftovers():
             with leftover as model_id:
                 with self._stores.catalogue.read() as snapshot:
                     version = snapshot.find_id(model_id)
@@ -60,14 +60,14 @@ class Publication:
                     data = self._data(version)
                     if data is not None and not self.has_file(version, data):
                         self.write_file(version, data)
-                    if not self.has_record(version, self._stores.shelf.recorded()):
+                    if not self.has_record(version, self._stores.version_files.recorded()):
                         self.write_record(version)
 
     def has_file(self, version: ModelVersion, data: bytes | memoryview) -> bool:
         """Tell whether a version has its file, and a small one the right bytes in it."""
         if version.artifact.place is Place.ROW:
-            return self._stores.shelf.read(version.model_path) == bytes(data)
-        return self._stores.shelf.exists(version.model_path)
+            return self._stores.version_files.read(version.model_path) == bytes(data)
+        return self._stores.version_files.exists(version.model_path)
 
     def write_file(self, version: ModelVersion, data: bytes | memoryview) -> None:
         """Write the file of a version, whose bytes these are."""
@@ -75,17 +75,19 @@ class Publication:
         source = None
         if version.artifact.place is Place.STORE and digest is not None:
             source = self._stores.artifacts.path(digest)
-        self._stores.shelf.mend(version.model_path, data if source is None else None, source)
+        self._stores.version_files.mend(version.model_path, data if source is None else None, source)
 
     def has_record(self, version: ModelVersion, recorded: Container[str]) -> bool:
         """Tell whether a version is among the recorded ones."""
-        return self._stores.shelf.record_path(version.model_path) in recorded
+        return self._stores.version_files.record_path(version.model_path) in recorded
 
     def write_record(self, version: ModelVersion) -> None:
         """Write the record of a version."""
         with self._stores.catalogue.read() as snapshot:
-            record = records.write(snapshot.whole(version), version.version)
-        self._stores.shelf.write_record(self._stores.shelf.record_path(version.model_path), record)
+            record = version_records.write(snapshot.whole(version), version.version)
+        self._stores.version_files.write_record(
+            self._stores.version_files.record_path(version.model_path), record
+        )
 
     def _data(self, version: ModelVersion) -> bytes | memoryview | None:
         if version.artifact.place is Place.STORE:

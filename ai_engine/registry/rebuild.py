@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from ai_engine.catalogue.protocol import Transaction
 from ai_engine.domain.digests import matches
+from ai_engine.domain.entities import Digest, Place
 from ai_engine.domain.errors import ConflictError
-from ai_engine.domain.records import Digest, Place
-from ai_engine.registry.records import Record, Records
 from ai_engine.registry.stores import Stores
+from ai_engine.registry.version_records import Record, Records
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def rebuild(stores: Stores) -> Rebuilt:
 
     What was measured at the time of saving comes back; later measurements were in the database alone.
     """
-    records = Records(stores.shelf)
+    records = Records(stores.version_files)
     actives = records.actives()
     done = Rebuilt([], [])
     pending = list(records)
@@ -66,7 +66,7 @@ def _add(stores: Stores, work: Transaction, record: Record, active: bool) -> str
         return "its record names a file and no bytes of ours"
     data = None
     if new.artifact.place is Place.ROW:
-        data = stores.shelf.read(record.model_path)
+        data = stores.version_files.read(record.model_path)
         if data is None or not matches(data, digest):
             return f"the bytes in {record.model_path} are missing or changed"
     elif not _stored(stores, digest):

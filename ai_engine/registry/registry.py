@@ -16,6 +16,16 @@ from typing import Any
 
 from ai_engine.catalogue.protocol import Transaction
 from ai_engine.domain import clock, versions
+from ai_engine.domain.entities import (
+    Artifact,
+    Digest,
+    ModelId,
+    ModelVersion,
+    NewVersion,
+    Place,
+    Run,
+    SavedVersion,
+)
 from ai_engine.domain.errors import (
     AIEngineError,
     CatalogueUnavailableError,
@@ -28,30 +38,20 @@ from ai_engine.domain.errors import (
     VersionExistsError,
     VersionNotFoundError,
 )
+from ai_engine.domain.json_values import plain
 from ai_engine.domain.locks import let_go
 from ai_engine.domain.names import check_name, check_version
 from ai_engine.domain.performance import ModelPerformance, checked
-from ai_engine.domain.plain import plain
-from ai_engine.domain.records import (
-    Artifact,
-    Digest,
-    ModelId,
-    ModelVersion,
-    NewVersion,
-    Place,
-    Run,
-    SavedVersion,
-)
 from ai_engine.domain.retention import Policy
 from ai_engine.domain.search import Field
-from ai_engine.registry import records
-from ai_engine.registry.loaded import LoadedModels
+from ai_engine.registry import version_records
 from ai_engine.registry.lost_versions import LostVersions
+from ai_engine.registry.model_cache import LoadedModels
 from ai_engine.registry.outage import NumberPromisedError, OvertakenError
 from ai_engine.registry.publication import Publication
-from ai_engine.registry.reads import Reads
+from ai_engine.registry.queries import Reads
 from ai_engine.registry.retention import Retention
-from ai_engine.registry.saving import Prepared, prepared
+from ai_engine.registry.serialized_model import Prepared, prepared
 from ai_engine.registry.stores import Stores
 from ai_engine.registry.sweep import Sweeper
 
@@ -92,7 +92,7 @@ class Registry(Reads):
             self._publication.finish_interrupted()
             self._sweeper.sweep_leftovers()
             self._sweeper.sweep_where_needed()
-            self._stores.shelf.keep_reserve()
+            self._stores.version_files.keep_reserve()
         except StorageError as error:
             self._outage.note(error)
 
@@ -236,8 +236,8 @@ class Registry(Reads):
                 taken.add(error.version)
 
     def _commit_row(self, new: NewVersion, ready: Prepared, actor: str, taken: set[str]) -> SavedVersion:
-        artifacts, shelf = self._stores.artifacts, self._stores.shelf
-        with shelf.stage(new.model_id, ready.data) as staged:
+        artifacts, version_files = self._stores.artifacts, self._stores.version_files
+        with version_files.stage(new.model_id, ready.data) as staged:
             # Left after the commit: until then nobody is told a number that is about to be ours.
             with ExitStack() as settled, self._catalogue.write() as work:
                 promised = settled.enter_context(self._outage.settled(new.name))
@@ -252,7 +252,7 @@ class Registry(Reads):
                     source = twin.model_path if twin else None
                 new = _numbered(new, taken | promised, work.highest)
                 version = work.add(new, ready.data, lambda number: self._path(work, new.name, number), actor)
-            record = records.write(new, version.version)
+            record = version_records.write(new, version.version)
             self._publication.publish(staged, version, source, record)
         return SavedVersion(new.model_id, new.name, version.version, active=new.activate)
 
@@ -263,10 +263,10 @@ class Registry(Reads):
             if not work.is_debris(path):
                 self._outage.check_promise(name, number)
                 return False
-            work.forget_debris([path, self._stores.shelf.record_path(path)])
+            work.forget_debris([path, self._stores.version_files.record_path(path)])
             return True
 
-        return self._stores.shelf.path(name, number, take_back)
+        return self._stores.version_files.path(name, number, take_back)
 
     # -- the active version --------------------------------------------------------------------------------
 
@@ -313,7 +313,9 @@ class Registry(Reads):
     def _point(self, version: ModelVersion) -> None:
         """Write down, for a catalogue that is lost one day, which version is active."""
         try:
-            self._stores.shelf.point(version.name, records.pointer(version, clock.to_text(clock.now())))
+            self._stores.version_files.point(
+                version.name, version_records.pointer(version, clock.to_text(clock.now()))
+            )
         except StorageError as error:
             log.error("that %s is active cannot be written down beside the models: %s", version.label, error)
 

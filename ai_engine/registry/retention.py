@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from ai_engine.catalogue.protocol import Transaction
 from ai_engine.domain import clock
+from ai_engine.domain.entities import ModelVersion, Place
 from ai_engine.domain.errors import StorageError, StorageFullError
-from ai_engine.domain.records import ModelVersion, Place
 from ai_engine.domain.retention import Policy, to_drop
 from ai_engine.registry.stores import Stores
 from ai_engine.registry.sweep import Sweeper
@@ -60,18 +60,18 @@ class Retention:
         try:
             dropped = self._drop_all(policy)
         except StorageFullError:
-            self._stores.shelf.spend_reserve()
+            self._stores.version_files.spend_reserve()
             dropped = self._drop_all(policy)
         if not dropped:
             return Plan([], 0)
         freed = self._sweeper.sweep_if_possible()
         try:
-            self._stores.shelf.tidy()
+            self._stores.version_files.tidy()
             self._stores.catalogue.reclaim()
         except StorageError as error:  # the versions are gone; their space in the database waits
             log.warning("the database will be made smaller by the next clean-up: %s", error)
         freed += max(0, before - self._stores.catalogue.allocated())
-        self._stores.shelf.keep_reserve()
+        self._stores.version_files.keep_reserve()
         return Plan(dropped, freed)
 
     def _drop_all(self, policy: Policy) -> list[ModelVersion]:
@@ -89,7 +89,7 @@ class Retention:
         """Return the files of a version that go with it."""
         if version.artifact.place is Place.PATH:
             return []  # the original software made it, and it is not ours to remove
-        return [version.model_path, self._stores.shelf.record_path(version.model_path)]
+        return [version.model_path, self._stores.version_files.record_path(version.model_path)]
 
     def _footprint(self, dropped: list[ModelVersion]) -> int:
         gone = {version.seq for version in dropped}
@@ -105,4 +105,4 @@ class Retention:
                     unseen += size or 0
                 else:
                     paths.append(path)
-        return self._stores.shelf.footprint(paths) + unseen
+        return self._stores.version_files.footprint(paths) + unseen

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ai_engine.artifacts.protocol import ArtifactStore, Journal, Shelf
+from ai_engine.artifacts.protocol import ArtifactStore
 from ai_engine.catalogue.protocol import Catalogue
+from ai_engine.directory.protocol import OutageJournal, VersionFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,5 +15,5 @@ class Stores:
 
     catalogue: Catalogue
     artifacts: ArtifactStore
-    shelf: Shelf
-    journal: Journal
+    version_files: VersionFiles
+    journal: OutageJournal

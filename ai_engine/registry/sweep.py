@@ -12,9 +12,9 @@ from contextlib import suppress
 
 from ai_engine.catalogue.protocol import Debris, Transaction
 from ai_engine.domain.digests import is_digest
+from ai_engine.domain.entities import Digest
 from ai_engine.domain.errors import StorageError
-from ai_engine.domain.records import Digest
-from ai_engine.registry.operations import writing_alone
+from ai_engine.registry.outage_operations import writing_alone
 from ai_engine.registry.stores import Stores
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Sweeper:
                 debris = work.debris(_BATCH)
                 freed += sum(self._remove(work, item, awaited) for item in debris)
                 # Struck off the list only once the removal would survive a power cut.
-                self._stores.shelf.sync()
+                self._stores.version_files.sync()
                 self._stores.artifacts.sync()
                 work.forget_debris(item.path for item in debris)
             if len(debris) < _BATCH:
@@ -66,7 +66,7 @@ class Sweeper:
 
     def _remove(self, work: Transaction, item: Debris, awaited: frozenset[str]) -> int:
         if item.digest is None:
-            return self._stores.shelf.remove(item.path)
+            return self._stores.version_files.remove(item.path)
         return self._remove_artifact(work, item.digest, awaited)
 
     def _remove_artifact(self, work: Transaction, digest: Digest, awaited: frozenset[str]) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 from ai_engine.artifacts.protocol import ArtifactStore
 from ai_engine.domain.digests import matches, named
-from ai_engine.domain.records import Digest
+from ai_engine.domain.entities import Digest
 
 OpenStore = Callable[[], ArtifactStore]
 UNKNOWN = named("0" * 64)

@@ -16,16 +16,7 @@ import pytest
 
 from ai_engine.catalogue.protocol import Catalogue, Debris, Transaction
 from ai_engine.domain.digests import digest_of
-from ai_engine.domain.errors import (
-    CatalogueUnavailableError,
-    ClosedError,
-    ModelNotFoundError,
-    NoPreviousVersionError,
-    VersionExistsError,
-)
-from ai_engine.domain.filters import parse_search
-from ai_engine.domain.performance import ModelPerformance
-from ai_engine.domain.records import (
+from ai_engine.domain.entities import (
     Artifact,
     Digest,
     Identity,
@@ -36,6 +27,15 @@ from ai_engine.domain.records import (
     Run,
     Seal,
 )
+from ai_engine.domain.errors import (
+    CatalogueUnavailableError,
+    ClosedError,
+    ModelNotFoundError,
+    NoPreviousVersionError,
+    VersionExistsError,
+)
+from ai_engine.domain.filters import parse_search
+from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.retention import Policy
 from ai_engine.domain.search import EVERYTHING, FIELDS, Compare, Field, Kind, Order, Search, value_of
 

@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import pytest
 
-from ai_engine.artifacts.protocol import Journal
+from ai_engine.directory.protocol import OutageJournal
 from ai_engine.domain.errors import StorageError
 
-OpenJournal = Callable[[], Journal]
+OpenJournal = Callable[[], OutageJournal]
 
 
-def append(journal: Journal, document: bytes) -> str:
+def append(journal: OutageJournal, document: bytes) -> str:
     """Append an operation, held as it has to be."""
     with journal.exclusive():
         return journal.append(document)

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ai_engine.artifacts.protocol import Opened, Stored
+from ai_engine.artifacts.protocol import OpenArtifact, Stored
 from ai_engine.domain.digests import digest_of
-from ai_engine.domain.records import Digest, Identity
+from ai_engine.domain.entities import Digest, Identity
 
 
 class MemoryStore:
@@ -46,11 +46,11 @@ class MemoryStore:
             self._bytes[digest] = data
         return Stored(digest, len(data))
 
-    def open(self, digest: Digest) -> Opened | None:
+    def open(self, digest: Digest) -> OpenArtifact | None:
         """See ArtifactStore."""
         data = self._bytes.get(digest)
         # A copy, as nobody else may see what is written to it.
-        return None if data is None else Opened(memoryview(bytearray(data)), None)
+        return None if data is None else OpenArtifact(memoryview(bytearray(data)), None)
 
     def identify(self, digest: Digest) -> Identity | None:  # noqa: ARG002  # nothing tells
         """See ArtifactStore."""

@@ -9,9 +9,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ai_engine.domain.clock import to_iso
+from ai_engine.domain.entities import Run, SavedVersion
 from ai_engine.domain.errors import AIEngineError
 from ai_engine.domain.performance import ModelPerformance
-from ai_engine.domain.records import Run, SavedVersion
 from ai_engine.training.extras import require_training_packages
 from ai_engine.training.progress import Part, Progress
 from ai_engine.training.request import TrainingRequest
@@ -100,7 +100,7 @@ def fit(request: TrainingRequest, progress: Progress) -> Trained:
     )
 
 
-class Registry(Protocol):
+class TrainingRegistry(Protocol):
     """What the engine needs of a registry."""
 
     def load(self, name: str, version: str | None = None) -> Any:
@@ -128,11 +128,11 @@ class TrainingEngine:
 
     Parameters
     ----------
-    registry : Registry
+    registry : TrainingRegistry
         Where the versions go.
     """
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: TrainingRegistry) -> None:
         self._registry = registry
 
     def train(self, request: TrainingRequest, progress: Progress) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def predict(model: Any, rows: Sequence[Any], horizon: int | None = None) -> list
         raise InvalidInputError(
             "data", 'give a list of at least one row, each an object such as {"cpu": 12.5}'
         )
-    from ai_engine.training.foreign import is_ours, predict_matrix
+    from ai_engine.training.sklearn_models import is_ours, predict_matrix
 
     if is_ours(model):
         answer: list[dict[str, Any]] = model.predict(rows, horizon)

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import pytest
 
+from ai_engine.domain.entities import Run
 from ai_engine.domain.performance import ModelPerformance
-from ai_engine.domain.records import Run
 from tests.api.serving import Served, serving
 from tests.upgrade.original import Original
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from ai_engine.api.bodies import read_object
+from ai_engine.api.request_body import read_object
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.settings import Settings
 from tests.api.serving import Served, serving

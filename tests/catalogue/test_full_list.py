@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from ai_engine.catalogue import full_list
 from ai_engine.catalogue.protocol import Transaction
+from ai_engine.catalogue.sql import full_list
 from ai_engine.domain.search import EVERYTHING
 from ai_engine.models import ModelManager
 from ai_engine.settings import Settings

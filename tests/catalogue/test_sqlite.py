@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from ai_engine.artifacts.directory import ModelDirectory
-from ai_engine.catalogue.sqlite import SqliteCatalogue
+from ai_engine.catalogue.sqlite.catalogue import SqliteCatalogue
+from ai_engine.directory.ownership import ModelDirectory
 from ai_engine.domain.errors import (
     CatalogueUnavailableError,
     ClosedError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from ai_engine.catalogue.sqlite_connections import Slot
+from ai_engine.catalogue.sqlite.connections import Slot
 
 
 def test_a_slot_tells_only_who_holds_it() -> None:

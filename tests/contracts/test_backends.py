@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ai_engine.artifacts.directory import ModelDirectory
-from ai_engine.artifacts.journal import LocalJournal
 from ai_engine.artifacts.local import LocalStore
-from ai_engine.catalogue.sqlite import SqliteCatalogue
+from ai_engine.catalogue.sqlite.catalogue import SqliteCatalogue
+from ai_engine.directory.outage_journal import LocalOutageJournal
+from ai_engine.directory.ownership import ModelDirectory
 from ai_engine.testing.artifacts_contract import ArtifactStoreContract
 from ai_engine.testing.catalogue_contract import CatalogueContract
 from ai_engine.testing.journal_contract import JournalContract
@@ -35,8 +35,8 @@ class TestMemoryStore(ArtifactStoreContract):
 
 class TestLocalJournal(JournalContract):
     @pytest.fixture
-    def open_journal(self, tmp_path: Path) -> Callable[[], LocalJournal]:
-        return lambda: LocalJournal(str(tmp_path / "outage"), "mine", str(tmp_path), patience=0.5)
+    def open_journal(self, tmp_path: Path) -> Callable[[], LocalOutageJournal]:
+        return lambda: LocalOutageJournal(str(tmp_path / "outage"), "mine", str(tmp_path), patience=0.5)
 
 
 class TestSqliteCatalogue(CatalogueContract):

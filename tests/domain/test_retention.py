@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ai_engine.domain.entities import Artifact, ModelId, ModelVersion, Place
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.domain.performance import REALS
-from ai_engine.domain.records import Artifact, ModelId, ModelVersion, Place
 from ai_engine.domain.retention import Candidate, Policy, to_drop
 from ai_engine.domain.versions import sort_key
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from ai_engine.domain import clock, names, versions
 from ai_engine.domain.digests import digest_of, is_digest, matches
 from ai_engine.domain.errors import InvalidInputError, InvalidNameError
+from ai_engine.domain.json_values import to_json
 from ai_engine.domain.performance import ModelPerformance, checked, counted, measured
-from ai_engine.domain.plain import to_json
 
 numbers = st.lists(st.integers(0, 12) | st.integers(0, 10**40), min_size=1, max_size=3)
 

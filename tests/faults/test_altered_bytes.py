@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 
 from ai_engine import ArtifactCorruptedError, SerializationError
-from ai_engine.domain.records import Digest, ModelVersion
+from ai_engine.domain.entities import Digest, ModelVersion
 from ai_engine.models import ModelManager
-from ai_engine.registry.loaded import LoadedModels
-from ai_engine.registry.reading import Reader
+from ai_engine.registry.model_cache import LoadedModels
+from ai_engine.registry.model_loader import Reader
 from ai_engine.registry.stores import Stores
 from ai_engine.settings import Settings
 from ai_engine.wiring import build_stores

@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from ai_engine import BackupError, CatalogueMismatchError, InvalidInputError, NewerCatalogueError
-from ai_engine.artifacts.directory import ModelDirectory
-from ai_engine.artifacts.record_log import RecordLog
-from ai_engine.artifacts.sandbox import Sandbox
 from ai_engine.backup import back_up, restore
-from ai_engine.domain.records import Run
+from ai_engine.directory.ownership import ModelDirectory
+from ai_engine.directory.record_log import RecordLog
+from ai_engine.domain.entities import Run
 from ai_engine.domain.retention import Policy
+from ai_engine.files.sandbox import Sandbox
 from ai_engine.models import ModelManager, ModelPerformance
 from ai_engine.recovery import recover
 from ai_engine.registry.doctor import Doctor, Finding, Severity
@@ -474,7 +474,7 @@ def test_what_the_next_opening_does_by_itself_is_no_disorder(tmp_path: Path) -> 
         with stores.catalogue.write() as work:  # as a clean-up does, and nothing more
             version = work.find("large", "1.0.0")
             assert version is not None
-            work.drop(version, [version.model_path, stores.shelf.record_path(version.model_path)])
+            work.drop(version, [version.model_path, stores.version_files.record_path(version.model_path)])
     finally:
         stores.catalogue.close()
     (tmp_path / "small@1.0.0.pkl").unlink()

@@ -118,7 +118,7 @@ ODD = {
 
 @pytest.mark.parametrize("statement", ODD.values(), ids=ODD)
 def test_one_odd_row_takes_no_registry_down(tmp_path: Path, statement: str) -> None:
-    from ai_engine.registry.shapes import entry_shape, run_shape, to_json
+    from ai_engine.registry.json_views import entry_shape, run_shape, to_json
 
     original = Original(tmp_path / "models")
     for version in ("1.0.0", "2.0.0"):

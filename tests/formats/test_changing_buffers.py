@@ -8,7 +8,7 @@ import struct
 import pytest
 
 from ai_engine import SerializationError
-from ai_engine.formats.choice import SMALL, dump
+from ai_engine.formats.serializer import SMALL, dump
 
 
 class Growing:

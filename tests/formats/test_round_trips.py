@@ -30,7 +30,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import all_estimators
 
-from ai_engine.formats.choice import SMALL
+from ai_engine.formats.serializer import SMALL
 from ai_engine.models import ModelManager
 from tests.formats.objects import Counting, Frozen, Node, Picky, Slotted, Text
 

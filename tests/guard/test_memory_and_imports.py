@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from ai_engine.models import ModelManager
-from ai_engine.registry.loaded import PROCESS
+from ai_engine.registry.model_cache import PROCESS
 
 MIB = 1024 * 1024
 SIZE = 20 * MIB
 # A save's slices, the index, what a transaction needs; a second copy of the array would be twenty.
 MOST = 2 * MIB
 
-# What `import ai_engine.models` may add to a bare Python; it is 133, of which 50 are ours.
-MOST_MODULES = 140
+# What `import ai_engine.models` may add to a bare Python; it is 143, of which 72 are ours.
+MOST_MODULES = 150
 FORBIDDEN = {
     *("numpy", "scipy", "sklearn", "pandas", "joblib", "sqlalchemy", "alembic", "dask"),
     *("fastapi", "starlette", "pydantic", "uvicorn", "httpx", "anyio", "asyncio", "ssl", "http"),
@@ -67,7 +67,7 @@ def test_the_guard_sees_a_second_copy() -> None:
 def test_importing_the_models_brings_in_little() -> None:
     bare = _modules("sys")
     added = _modules("ai_engine.models") - bare
-    assert "ai_engine.catalogue.sqlite" in added
+    assert "ai_engine.catalogue.sqlite.catalogue" in added
     assert {name for name in added if name.partition(".")[0] in FORBIDDEN} == set()
     assert len(added) <= MOST_MODULES, sorted(added)
 

@@ -13,7 +13,7 @@ from datetime import datetime
 
 import pytest
 
-from ai_engine.catalogue.sqlite_file import DatabaseFile, Guard
+from ai_engine.catalogue.sqlite.file import DatabaseFile, Guard
 from ai_engine.domain.filters import parse_field
 from ai_engine.domain.search import Position
 from ai_engine.models import ModelManager, ModelPerformance

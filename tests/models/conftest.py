@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ai_engine.models import ModelManager
-from ai_engine.registry.loaded import PROCESS
+from ai_engine.registry.model_cache import PROCESS
 from ai_engine.registry.registry import Registry
 from ai_engine.settings import Settings
 from ai_engine.testing.memory_store import MemoryStore

@@ -92,7 +92,7 @@ def test_a_lock_that_a_child_inherits_is_not_held_by_it(tmp_path: Path) -> None:
     with ModelManager(tmp_path) as manager:
         manager.save_model("before", 1)
     reader, writer = os.pipe()
-    from ai_engine.artifacts.files import FileLock
+    from ai_engine.files.durable_io import FileLock
 
     lock = FileLock(str(tmp_path), os.O_RDONLY | os.O_DIRECTORY)
     with lock.held():

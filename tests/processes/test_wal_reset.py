@@ -9,15 +9,15 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from ai_engine.artifacts.directory import ModelDirectory
-from ai_engine.catalogue.sqlite import SqliteCatalogue
+from ai_engine.catalogue.sqlite.catalogue import SqliteCatalogue
+from ai_engine.directory.ownership import ModelDirectory
 from tests.processes.test_many_processes import finish, start
 
 WRITER = """
 import sys
 from dataclasses import replace
-from ai_engine.catalogue.sqlite import SqliteCatalogue
-from ai_engine.registry.loaded import PROCESS
+from ai_engine.catalogue.sqlite.catalogue import SqliteCatalogue
+from ai_engine.registry.model_cache import PROCESS
 from ai_engine.registry.registry import Registry
 from ai_engine.settings import Settings
 from ai_engine.wiring import build_stores, database_path, model_directory

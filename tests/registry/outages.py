@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ai_engine.artifacts.protocol import JournalEntry
+from ai_engine.directory.protocol import JournalEntry
 from ai_engine.registry.doctor import Doctor, Finding
 from ai_engine.settings import Settings
 from ai_engine.wiring import build_stores

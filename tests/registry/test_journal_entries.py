@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 
 from ai_engine.models import ModelManager, ModelPerformance
-from ai_engine.registry.operations import Unreadable, parse
+from ai_engine.registry.outage_operations import Unreadable, parse
 from tests.registry.outages import entries_of, entry, examine, impatient, journal_of, locked
 
 pytestmark = pytest.mark.usefixtures(impatient.__name__)

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from ai_engine import AIEngineError, InvalidInputError, VersionExistsError
-from ai_engine.domain.records import Run
+from ai_engine.domain.entities import Run
 from ai_engine.domain.search import EVERYTHING, Search
 from ai_engine.models import ModelManager, ModelPerformance
 from tests.catalogue.test_listing import searches

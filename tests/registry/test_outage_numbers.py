@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ai_engine import ReentrantCallError, StorageError, VersionExistsError
-from ai_engine.artifacts.journal import LocalJournal
+from ai_engine.directory.outage_journal import LocalOutageJournal
 from ai_engine.models import ModelManager
 from tests.models.estimators import large
 from tests.registry.outages import entries_of, examine, impatient, journal_of, locked
@@ -123,7 +123,7 @@ def test_a_save_into_the_database_goes_behind_one_that_began_to_wait_meanwhile(t
     with ModelManager(tmp_path) as manager, ModelManager(tmp_path) as other:
         manager.save_model("cpu", "before")
         waited = threading.Event()
-        journal = LocalJournal(str(journal_of(tmp_path)), ".", str(tmp_path / ".engine"))
+        journal = LocalOutageJournal(str(journal_of(tmp_path)), ".", str(tmp_path / ".engine"))
         with locked(tmp_path):
             other.save_model("gpu", "makes the journal")
         with ThreadPoolExecutor(1) as pool, journal.exclusive():
@@ -199,7 +199,9 @@ def test_a_number_that_an_accepted_loss_set_free_may_be_given_again(tmp_path: Pa
 
 
 def test_a_journal_that_a_stopped_process_holds_makes_saves_raise_and_not_hang(tmp_path: Path) -> None:
-    journal, other = (LocalJournal(str(tmp_path / "journal"), ".", str(tmp_path), 0.05) for _ in range(2))
+    journal, other = (
+        LocalOutageJournal(str(tmp_path / "journal"), ".", str(tmp_path), 0.05) for _ in range(2)
+    )
     with other.exclusive(), pytest.raises(StorageError, match="kept locked"), journal.shared():
         pass
     with other.shared(), journal.shared():
@@ -209,7 +211,7 @@ def test_a_journal_that_a_stopped_process_holds_makes_saves_raise_and_not_hang(t
 
 
 def test_a_process_that_was_forked_meanwhile_does_not_keep_the_journal(tmp_path: Path) -> None:
-    journal = LocalJournal(str(tmp_path / "journal"), ".", str(tmp_path), patience=0.05)
+    journal = LocalOutageJournal(str(tmp_path / "journal"), ".", str(tmp_path), patience=0.05)
     reader, writer = os.pipe()
     with journal.exclusive():
         child = os.fork()

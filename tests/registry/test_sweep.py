@@ -15,7 +15,7 @@ def test_bytes_that_were_saved_again_stay(tmp_path: Path) -> None:
         manager.save_model("gone", large(2))
         with stores.catalogue.write() as work:  # and no sweep
             for version in work.everything():
-                work.drop(version, [version.model_path, stores.shelf.record_path(version.model_path)])
+                work.drop(version, [version.model_path, stores.version_files.record_path(version.model_path)])
         manager.save_model("again", large(1))
         assert len(list(stores.artifacts.list())) == 2
     with another_process(tmp_path) as (manager, stores):

@@ -17,9 +17,9 @@ from ai_engine import ArtifactCorruptedError, BackupError
 from ai_engine.backup import back_up, restore
 from ai_engine.models import ModelManager
 from ai_engine.recovery import recover
-from ai_engine.registry.loaded import LoadedModels
-from ai_engine.registry.records import Records
+from ai_engine.registry.model_cache import LoadedModels
 from ai_engine.registry.registry import Registry
+from ai_engine.registry.version_records import Records
 from ai_engine.settings import Settings
 from ai_engine.wiring import build_stores
 from tests.models.estimators import large
@@ -255,7 +255,7 @@ def test_nothing_but_adoption_writes_a_row_without_digest_or_out_of_the_director
     with ModelManager(directory) as manager:
         manager.save_model("small", "next")
     stores = build_stores(Settings(model_dir=str(directory)))
-    assert len(list(Records(stores.shelf))) == 5
+    assert len(list(Records(stores.version_files))) == 5
     stores.catalogue.close()
 
     def rows() -> set[tuple[str, bool, str]]:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from ai_engine.api.application import Opened, create_app
+from ai_engine.api.application import OpenArtifact, create_app
 
 OPENAPI = Path(__file__).with_name("openapi.json")
 
@@ -24,5 +24,5 @@ def as_text(document: dict[str, Any]) -> str:
     )
 
 
-def _never() -> AbstractContextManager[Opened]:
+def _never() -> AbstractContextManager[OpenArtifact]:
     raise AssertionError("a document needs no registry")

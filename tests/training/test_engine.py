@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
+from ai_engine.domain.entities import Run, SavedVersion
 from ai_engine.domain.errors import InvalidInputError, ModelLoadError
 from ai_engine.domain.performance import ModelPerformance
-from ai_engine.domain.records import Run, SavedVersion
 from ai_engine.training.engine import TrainingEngine, fit
 from ai_engine.training.hyperparameters import SETTINGS
 from ai_engine.training.prediction import predict
@@ -26,7 +26,7 @@ ALWAYS = {
 }
 
 
-class Shelf:
+class VersionFiles:
     """Keeps what is saved in a list; a registry as the engine sees one."""
 
     def __init__(self) -> None:
@@ -90,16 +90,16 @@ def numbers(value: Any) -> Iterable[float]:
 def test_every_kind_answers_all_measures_finite_or_none_as_json(
     given: dict[str, Any], quiet: Progress
 ) -> None:
-    shelf = Shelf()
-    answer = TrainingEngine(shelf).train(TrainingRequest.from_mapping(given), quiet)
+    version_files = VersionFiles()
+    answer = TrainingEngine(version_files).train(TrainingRequest.from_mapping(given), quiet)
     assert answer["performance_metrics"].keys() >= ALWAYS
     assert all(math.isfinite(number) for number in numbers(answer))
     assert json.loads(json.dumps(answer, allow_nan=False)) == answer
-    json.dumps(shelf.saves[0]["metadata"], allow_nan=False)
+    json.dumps(version_files.saves[0]["metadata"], allow_nan=False)
     assert answer["training_status"] == "completed"
     assert answer["timestamp"].endswith("Z")
     assert answer["active"] is True
-    performance, run = shelf.saves[0]["performance"], shelf.saves[0]["run"]
+    performance, run = version_files.saves[0]["performance"], version_files.saves[0]["run"]
     for name in (
         "mae",
         "mse",
@@ -119,15 +119,15 @@ def test_every_kind_that_can_be_asked_for_has_a_recipe() -> None:
 
 
 def test_nothing_is_saved_when_the_rows_are_refused(quiet: Progress) -> None:
-    shelf = Shelf()
+    version_files = VersionFiles()
     with pytest.raises(InvalidInputError):
-        TrainingEngine(shelf).train(request(waves(5)), quiet)
-    assert shelf.saves == []
+        TrainingEngine(version_files).train(request(waves(5)), quiet)
+    assert version_files.saves == []
 
 
 def test_a_better_version_is_activated_and_a_worse_one_is_not(quiet: Progress) -> None:
-    shelf = Shelf()
-    engine = TrainingEngine(shelf)
+    version_files = VersionFiles()
+    engine = TrainingEngine(version_files)
     naive = {"horizon": 12, "algorithm": "last_value"}
     first = engine.train(request(waves(400), hyperparameters=naive, activate="if_better"), quiet)
     assert first["active"]
@@ -151,16 +151,16 @@ def test_a_better_version_is_activated_and_a_worse_one_is_not(quiet: Progress) -
     ],
 )
 def test_an_active_version_that_cannot_be_measured_gives_way(active: object, quiet: Progress) -> None:
-    shelf = Shelf()
-    shelf.active = active
-    answer = TrainingEngine(shelf).train(request(waves(200), activate="if_better"), quiet)
+    version_files = VersionFiles()
+    version_files.active = active
+    answer = TrainingEngine(version_files).train(request(waves(200), activate="if_better"), quiet)
     assert answer["active"]
     assert "cannot be measured" in answer["activation_reason"]
 
 
 def test_an_active_forecaster_of_other_columns_gives_way(quiet: Progress) -> None:
-    shelf = Shelf()
-    engine = TrainingEngine(shelf)
+    version_files = VersionFiles()
+    engine = TrainingEngine(version_files)
     engine.train(request(waves(200)), quiet)
     answer = engine.train(request(walk(200), activate="if_better"), quiet)
     assert answer["active"]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ai_engine.catalogue.tables import SCHEMA
+from ai_engine.catalogue.sql.tables import SCHEMA
 from ai_engine.models import ModelManager
 from tests.faults.driver import diagnose
 from tests.upgrade.original import Original

@@ -9,17 +9,17 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from ai_engine.api import schemas
-from ai_engine.api.answers import Answer
-from ai_engine.api.bodies import Body
+from ai_engine.api.json_response import Answer
 from ai_engine.api.paging import page_token, read_token
-from ai_engine.api.routes.described import answers, takes
+from ai_engine.api.request_body import Body
+from ai_engine.api.routes.openapi import answers, takes
 from ai_engine.api.service import Running, Service
 from ai_engine.domain import clock
 from ai_engine.domain.errors import InvalidInputError, ModelNotFoundError, VersionNotFoundError
 from ai_engine.domain.filters import LONGEST, parse_search
 from ai_engine.domain.search import Position, Search
 from ai_engine.registry.comparison import metrics_of, side_by_side
-from ai_engine.registry.shapes import entry_shape, performance_shape, run_shape
+from ai_engine.registry.json_views import entry_shape, performance_shape, run_shape
 
 # Names are paths: those that the original software wrote may hold a slash.
 router = APIRouter(tags=["models"])

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
 
 from ai_engine.api import schemas
-from ai_engine.api.answers import Answer
 from ai_engine.api.documentation import page
+from ai_engine.api.json_response import Answer
 from ai_engine.api.problems import RefusedError, stopping
-from ai_engine.api.routes.described import answers
+from ai_engine.api.routes.openapi import answers
 from ai_engine.api.service import Running, address_of
 from ai_engine.version import __version__
 
@@ -61,7 +61,7 @@ async def ready(service: Running) -> Answer:
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def metrics(service: Running) -> Response:
     """Return the service counters as Prometheus text."""
-    from ai_engine.api.exposition import CONTENT_TYPE, exposition  # 50 ms, for a server that is scraped
+    from ai_engine.api.prometheus import CONTENT_TYPE, exposition  # 50 ms, for a server that is scraped
 
     state = await service.health.state()
     text = await to_thread.run_sync(

@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from ai_engine.domain.errors import InvalidInputError
-from ai_engine.training.estimators.changes import (
+from ai_engine.training.estimators.change_models import (
     BoostedTreesV1,
     ChangeModel,
     LastValueV1,

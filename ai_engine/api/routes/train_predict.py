@@ -1,0 +1,76 @@
+"""The work that models are for: trained and asked."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, Query
+
+from ai_engine.api import schemas
+from ai_engine.api.json_response import Answer
+from ai_engine.api.request_body import SMALL, Text, read_object
+from ai_engine.api.routes.models import Name
+from ai_engine.api.routes.openapi import answers, takes
+from ai_engine.api.service import Running, Service
+from ai_engine.domain.errors import NotYetSupportedError
+from ai_engine.training.extras import require_training_packages
+from ai_engine.training.prediction import predict as predictions
+from ai_engine.training.request import TrainingRequest
+
+router = APIRouter(tags=["work"])
+
+_ANSWERS = answers(schemas.TrainReply, 403, 413, 415, 500)
+
+
+@router.post("/train", responses=_ANSWERS, openapi_extra=takes(schemas.TrainRequest))
+@router.post(
+    "/train/model", name="train_model", responses=_ANSWERS, openapi_extra=takes(schemas.TrainRequest)
+)
+async def train(
+    service: Running,
+    text: Text,
+    wait: Annotated[bool, Query(description="`false` is planned: answer at once, with a job.")] = True,
+) -> Answer:
+    """Train a model on rows, measure it on rows that the fit never saw, and save it as a new version."""
+    if not wait:
+        raise NotYetSupportedError(
+            "wait=false does not work yet; leave it out, and the answer comes when the training is done"
+        )
+    await to_thread.run_sync(_check, text, limiter=_lane(service, text))
+    # One line: what breaks lines in JSON is space between values, never a part of them.
+    return Answer(await service.trainings.train(text.replace(b"\n", b" ")))
+
+
+def _check(text: bytes) -> None:
+    """Refuse what need not wait for a free core. The rows, many times larger than their text, end here."""
+    TrainingRequest.from_mapping(read_object(text))
+
+
+@router.post(
+    "/models/{model_name:path}/predict",
+    responses=answers(schemas.PredictReply, 404, 413, 415),
+    openapi_extra=takes(schemas.PredictRequest),
+)
+async def predict(service: Running, model_name: Name, text: Text) -> Answer:
+    """Predict from rows with the active version, or with the one that is named."""
+    return await to_thread.run_sync(_predict, service, model_name, text, limiter=_lane(service, text))
+
+
+def _predict(service: Service, model_name: str, text: bytes) -> Answer:
+    require_training_packages()  # before a stored object asks for them in its own words
+    wanted = schemas.read(schemas.PredictRequest, read_object(text))
+    version = service.version(model_name, wanted.version)
+    model = service.load(model_name, version)
+    return Answer(
+        {
+            "model_name": model_name,
+            "version": version,
+            "predictions": predictions(model, wanted.data, wanted.horizon),
+        }
+    )
+
+
+def _lane(service: Service, text: bytes) -> CapacityLimiter | None:
+    """Return the threads that a body of this size may take; None are those of every request."""
+    return service.large_bodies if len(text) > SMALL else None

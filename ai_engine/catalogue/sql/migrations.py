@@ -1,0 +1,149 @@
+"""From any earlier schema to the present one; each step and the record of it commit together.
+
+Schema 0 is a database without our tables: an empty one, or one that the original software wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+from ai_engine.catalogue.sql import statements
+from ai_engine.catalogue.sql.rows import SqlRow
+from ai_engine.catalogue.sql.snapshot import Execute
+from ai_engine.catalogue.sql.tables import ENGINE_TABLES, SCHEMA, SEED_TABLES
+from ai_engine.domain import clock, versions
+from ai_engine.domain.entities import Place
+from ai_engine.domain.performance import COUNTS, REALS
+
+
+def migrate(execute: Execute, schema: int) -> None:
+    """Bring a database of `schema` to the present one, inside the caller's transaction."""
+    if schema == SCHEMA:
+        return
+    for step in [_adopt_seed] if schema == 0 else _STEPS[schema - 1 :]:
+        step(execute)
+    execute(
+        "INSERT INTO engine_meta (key, value) VALUES ('schema', :schema) "
+        "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        {"schema": str(SCHEMA)},
+    )
+
+
+def _adopt_seed(execute: Execute) -> None:
+    """Add our tables to the original's, and to ours what its rows tell."""
+    for statement in SEED_TABLES:
+        execute(statement)
+    _settle_active_versions(execute)
+    for statement in ENGINE_TABLES:
+        execute(statement)
+    execute("INSERT INTO engine_meta (key, value) VALUES ('catalogue_id', :id)", {"id": uuid4().hex})
+    rows = _served(execute)
+    models: dict[str, dict[str, Any]] = {}
+    now = clock.to_text(clock.now())
+    for model_id, name, version, is_active in rows:
+        model = models.setdefault(name, {"name": name, "highest": None, "active": None, "move": None})
+        identity = {"model_id": model_id, "name": name, "version": version}
+        # Of two rows that claim one version the newer counts; doctor reports the other.
+        execute(
+            "DELETE FROM engine_versions WHERE name = :name AND version = :version",
+            {"name": name, "version": version},
+        )
+        ((seq,),) = execute(
+            "INSERT INTO engine_versions (model_id, name, version, place, format) "
+            "VALUES (:model_id, :name, :version, :place, 'pickle') RETURNING seq",
+            {**identity, "place": Place.PATH.value},
+        )
+        numbers = versions.parse(version)
+        if numbers is not None and numbers >= (versions.parse(model["highest"] or "") or (-1,)):
+            model["highest"] = version
+        if is_active:
+            model["active"] = seq
+            ((model["move"],),) = execute(
+                "INSERT INTO engine_moves (name, model_id, version, moved_at, actor, reason) "
+                "VALUES (:name, :model_id, :version, :at, 'ai-engine', 'active when it was adopted') "
+                "RETURNING seq",
+                {**identity, "at": now},
+            )
+    _note_what_is_searched(execute)
+    for model in models.values():
+        execute(
+            "INSERT INTO engine_models (name, highest, versions, active, move) "
+            "SELECT :name, :highest, COUNT(*), :active, :move FROM engine_versions WHERE name = :name",
+            model,
+        )
+
+
+def _served(execute: Execute) -> list[SqlRow]:
+    """Return the id, name, version and flag of every row that can be asked for, oldest first."""
+    rows = execute(
+        "SELECT model_id, name, version, is_active FROM model_registry WHERE typeof(model_id) = 'text' "
+        "AND typeof(name) = 'text' AND typeof(version) = 'text' ORDER BY created_at, rowid"
+    )
+    return [row for row in rows if _NO_TEXT not in "".join(row[:3])]
+
+
+def _settle_active_versions(execute: Execute) -> None:
+    """Of several active versions of a model, or none, the newest counts."""
+    execute("UPDATE model_registry SET is_active = 0 WHERE is_active IS NULL")
+    rows = _served(execute)
+    newest: dict[str, tuple[bool, str]] = {}
+    for model_id, name, _, is_active in rows:
+        if bool(is_active) >= newest.get(name, (False, ""))[0]:
+            newest[name] = (bool(is_active), model_id)
+    execute("UPDATE model_registry SET is_active = 0 WHERE is_active <> 0")
+    for _, model_id in newest.values():
+        execute("UPDATE model_registry SET is_active = 1 WHERE model_id = :model_id", {"model_id": model_id})
+
+
+def _note_what_is_searched(execute: Execute) -> None:
+    """Give every version what it is searched by: its type, when it was made, and what was measured of it."""
+    execute(
+        "UPDATE engine_versions SET (model_type, created_at) = (SELECT r.model_type, r.created_at "
+        "FROM model_registry r WHERE r.model_id = engine_versions.model_id)"
+    )
+    # Other programs wrote moments in other ways, and those do not sort.
+    for seq, created_at in execute(
+        "SELECT seq, created_at FROM engine_versions WHERE created_at NOT GLOB :ours", {"ours": _OUR_MOMENT}
+    ):
+        moment = clock.from_text(created_at)
+        execute(
+            "UPDATE engine_versions SET created_at = :at WHERE seq = :seq",
+            {"seq": seq, "at": clock.to_text(moment) if moment else None},
+        )
+    for statement in statements.MEASURED_AGAIN:
+        execute(statement)
+
+
+def _add_what_is_searched(execute: Execute) -> None:
+    """Lead from schema 1 to 2, whose versions carry what they are searched by."""
+    for column in (
+        "model_type TEXT",
+        "created_at TIMESTAMP",
+        "metric_count INTEGER NOT NULL DEFAULT 0",
+        "accuracy_count INTEGER NOT NULL DEFAULT 0",
+        "accuracy_total REAL NOT NULL DEFAULT 0",
+        "last_metric_update TIMESTAMP",
+        *(f"{real} REAL" for real in REALS),
+        *(f"{count} INTEGER" for count in COUNTS),
+    ):
+        execute(f"ALTER TABLE engine_versions ADD COLUMN {column}")
+    execute("DROP INDEX engine_metrics_summary")
+    for statement in ENGINE_TABLES:
+        if statement.startswith(("CREATE INDEX engine_versions", "CREATE INDEX engine_metrics")):
+            execute(statement.replace("CREATE INDEX", "CREATE INDEX IF NOT EXISTS"))
+    _note_what_is_searched(execute)
+
+
+def _seal_code_too(execute: Execute) -> None:
+    """Lead from schema 2 to 3, whose seals hold the digest of what loading executes."""
+    execute("DELETE FROM engine_seals")  # each file is read once more
+    execute("ALTER TABLE engine_seals ADD COLUMN code TEXT")
+
+
+# The step at index n leads from schema n + 1 to n + 2.
+_STEPS: tuple[Callable[[Execute], None], ...] = (_add_what_is_searched, _seal_code_too)
+# What is read in the place of bytes that are no text.
+_NO_TEXT = "\N{REPLACEMENT CHARACTER}"
+_OUR_MOMENT = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9] [0-9][0-9]:[0-9][0-9]:[0-9][0-9].??????"

@@ -1,0 +1,1 @@
+"""Steps that make a file durable, and the place where it is written."""
