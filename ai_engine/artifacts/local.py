@@ -227,7 +227,8 @@ class _Hasher:
         self._wait()
 
     def __del__(self) -> None:
-        self._sizes.put(None)  # the thread refers to nothing that would keep this object alive
+        if hasattr(self, "_sizes"):
+            self._sizes.put(None)  # the thread refers to nothing that would keep this object alive
 
     def _wait(self) -> None:
         self._sizes.put(None)

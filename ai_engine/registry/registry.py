@@ -175,6 +175,7 @@ class Registry(Reads):
         except BaseException as error:
             let_go(error.__traceback__)
             self._take_back(new)
+            self._sweeper.discard()  # what the frames held until now
             raise
 
     def _take_back(self, new: NewVersion) -> None:
