@@ -18,7 +18,7 @@ from ai_engine.domain.errors import ArtifactCorruptedError, BackupError
 from ai_engine.files.durable_io import make_directory, storage_errors, sync_directory, write_all
 from ai_engine.registry import version_records
 from ai_engine.registry.doctor import Doctor, Finding, Severity
-from ai_engine.registry.model_loader import Reader
+from ai_engine.registry.model_loader import ModelLoader
 from ai_engine.registry.stores import Stores
 from ai_engine.settings import Settings
 from ai_engine.wiring import build_stores, model_directory
@@ -95,7 +95,7 @@ def _copy(stores: Stores, copy_settings: Settings, progress: Progress) -> int | 
     stores.catalogue.copy_to(database)
     directory.assign(stores.catalogue.catalogue_id, database)
     copied = build_stores(copy_settings)
-    reader = Reader(stores, None)
+    reader = ModelLoader(stores, None)
     try:
         versions = _versions(copied)
         for done, version in enumerate(versions):
@@ -113,7 +113,7 @@ def _copy(stores: Stores, copy_settings: Settings, progress: Progress) -> int | 
     return len(versions)
 
 
-def _copy_artifact(copied: Stores, reader: Reader, version: ModelVersion) -> None:
+def _copy_artifact(copied: Stores, reader: ModelLoader, version: ModelVersion) -> None:
     place, digest = version.artifact.place, version.artifact.digest
     if place is Place.ROW or (digest is not None and copied.artifacts.has(digest)):
         return

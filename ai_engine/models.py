@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from types import TracebackType
 from typing import Any
@@ -14,6 +16,15 @@ from ai_engine.domain.errors import InvalidInputError
 from ai_engine.domain.filters import parse_search
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.registry import live_mappings
+from ai_engine.registry.comparison import compare
+from ai_engine.registry.json_views import (
+    clean_up_shape,
+    findings_answer,
+    health_answer,
+    health_shape,
+    model_shape,
+    run_entry,
+)
 from ai_engine.registry.registry import Registry
 from ai_engine.settings import Settings, from_environment
 from ai_engine.wiring import build_registry, database_path
@@ -81,6 +92,7 @@ class ModelManager:
         self.registry = build_registry(self._settings)
 
     def _load_from_database(self) -> None:
+        self._opened = time.monotonic()
         self.models = live_mappings.models(self.registry)
         self.model_versions = live_mappings.model_versions(self.registry)
         self.performance_history = live_mappings.performance_history(self.registry)
@@ -219,7 +231,7 @@ class ModelManager:
 
     def get_training_history(self, name: str, version: str | None = None) -> list[dict[str, Any]]:
         """Return the training records of a model, or of one of its versions, newest first."""
-        return self.registry.runs(name, version)
+        return [run_entry(record) for record in self.registry.runs(name, version)]
 
     def get_model_info(
         self,
@@ -264,11 +276,87 @@ class ModelManager:
         ValueError
             `keep_versions` is below 1.
         """
-        return self.registry.clean_up(keep_versions)
+        return clean_up_shape(self.registry.clean_up(keep_versions))
+
+    def models_overview(
+        self, *, where: str | None = None, sort: str | None = None, limit: int | None = None
+    ) -> dict[str, Any]:
+        """Return ``{"models": [...], "total": n}``, an entry a model, as ``GET /models`` answers it.
+
+        An entry tells of the active version, or of the newest where none is active; see `get_model_info` for
+        the filter and the sort.
+        """
+        entries, total, _ = self.registry.models(limit, search=parse_search(where, sort))
+        return {"models": [model_shape(entry) for entry in entries], "total": total}
+
+    def compare(self, name: str, versions: Iterable[str]) -> dict[str, Any]:
+        """Return the metrics of versions side by side, with their differences to the first one.
+
+        Raises
+        ------
+        InvalidInputError
+            There are fewer than two versions.
+        VersionNotFoundError
+            There is no such version.
+        """
+        return compare(self.registry, name, versions)
+
+    def pin(self, name: str, version: str) -> dict[str, Any]:
+        """Keep a version from every clean-up; return ``model_name``, ``version`` and ``pinned``."""
+        self.registry.pin(name, version)
+        return {"model_name": name, "version": version, "pinned": True}
+
+    def unpin(self, name: str, version: str) -> dict[str, Any]:
+        """Let clean-ups remove a version again; return ``model_name``, ``version`` and ``pinned``."""
+        self.registry.pin(name, version, pinned=False)
+        return {"model_name": name, "version": version, "pinned": False}
+
+    def health(self) -> dict[str, Any]:
+        """Return how the engine is, as ``GET /health`` answers it; the time is this manager's."""
+        state = health_shape(self.registry.health())
+        uptime = time.monotonic() - self._opened
+        return health_answer(state, uptime, self.db_path, self.registry.actives())
+
+    def doctor(self, repair: bool = False) -> dict[str, Any]:
+        """Check that every version has its bytes and every byte its version; blocks while it reads them all.
+
+        Parameters
+        ----------
+        repair : bool
+            Put right what can be without losing anything.
+
+        Returns
+        -------
+        dict
+            ``healthy``, and ``findings``, ``restored`` and ``lost``, as ``ai-engine doctor --json`` prints
+            them.
+        """
+        return findings_answer(self.registry.examine(repair), [], [])
+
+    def backup(self, path: str | os.PathLike[str]) -> dict[str, Any]:
+        """Copy everything, as it is at one moment, into a directory; others may go on writing.
+
+        Returns
+        -------
+        dict
+            ``directory``, the number of ``versions`` and of ``bytes``.
+
+        Raises
+        ------
+        BackupError
+            The directory is not empty.
+        ArtifactCorruptedError
+            The bytes of a version are damaged: a copy of damage is no backup.
+        """
+        from ai_engine.backup import back_up  # rarely needed, and slow to import
+
+        target = os.path.abspath(os.fspath(path))
+        manifest = back_up(self._settings, target, lambda _done, _total: None)
+        return {"directory": target, "versions": manifest.versions, "bytes": manifest.size}
 
     def activate(self, name: str, version: str) -> dict[str, str | None]:
         """Make a version active; return ``version`` and ``previous_version``."""
-        return self.registry.activate(name, version)
+        return asdict(self.registry.activate(name, version))
 
     def rollback(self, name: str) -> dict[str, str | None]:
         """Make the version active that was before; return ``version`` and ``previous_version``.
@@ -278,7 +366,7 @@ class ModelManager:
         NoPreviousVersionError
             None is left to go back to.
         """
-        return self.registry.roll_back(name)
+        return asdict(self.registry.roll_back(name))
 
     def delete_version(self, name: str, version: str) -> None:
         """Forget a version and free its bytes. Raises VersionActiveError for the active one."""

@@ -117,7 +117,7 @@ def fill(directory: Path, count: int, files: bool = False) -> None:
         _clone(directory, clones)
         if files:
             _files(directory, clones)
-    with ModelManager(directory) as manager, manager.registry._catalogue.read() as snapshot:
+    with ModelManager(directory) as manager, manager.registry._stores.catalogue.read() as snapshot:
         assert snapshot.count() == count + PROBE_VERSIONS
         assert snapshot.inconsistencies() == []
 

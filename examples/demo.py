@@ -61,7 +61,7 @@ def make_load(phase: float) -> None:
 
 
 class Sampler(threading.Thread):
-    """Reads the machine's use ten times a second, in the background, for as long as the demo runs."""
+    """Queries the machine's use ten times a second, in the background, for as long as the demo runs."""
 
     def __init__(self, load: list[psutil.Process]) -> None:
         super().__init__(daemon=True)

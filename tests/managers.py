@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ai_engine.models import ModelManager
-from ai_engine.registry.model_cache import LoadedModels
+from ai_engine.registry.model_cache import ModelCache
 from ai_engine.registry.registry import Registry
 from ai_engine.registry.stores import Stores
 from ai_engine.settings import Settings
@@ -19,7 +19,7 @@ def another_process(directory: Path, max_bytes: int = 10**9) -> Iterator[tuple[M
     """Open a manager as another process would have it: what this one has loaded is not there."""
     settings = Settings(model_dir=str(directory))
     stores = build_stores(settings)
-    registry = Registry(stores, LoadedModels(max_bytes), "test")
+    registry = Registry(stores, ModelCache(max_bytes), "test")
     registry.open()
     with ModelManager.over(registry, settings) as manager:
         yield manager, stores

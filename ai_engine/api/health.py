@@ -10,6 +10,7 @@ from typing import Any, Final
 from anyio import CapacityLimiter, move_on_after, to_thread
 
 from ai_engine.domain.errors import AIEngineError
+from ai_engine.registry.json_views import health_shape
 from ai_engine.registry.registry import Registry
 
 INTERVAL: Final = 1.0
@@ -58,7 +59,7 @@ class Health:
 
     def _ask(self) -> dict[str, Any]:
         try:
-            return self._registry.health()
+            return health_shape(self._registry.health())
         except AIEngineError as error:
             return _state("degraded", str(error))
 

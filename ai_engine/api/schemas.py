@@ -84,6 +84,7 @@ class Numbers(Reply):
     confidence_score: float | None
     training_samples: int | None
     feature_count: int | None
+    metrics: dict[str, float | None] = Field(description="Any others, by name.")
 
 
 class Performance(Numbers):
@@ -175,6 +176,7 @@ class Version(Reply):
     python: str | None
     packages: dict[str, str]
     pinned: bool
+    saved_by: str | None = Field(description="Who saved it, where that is known.")
     performance: Numbers | None = Field(description="The newest measurement.")
 
 
@@ -207,6 +209,34 @@ class InfoReply(Reply):
     total_models: int = Field(description="Versions over all pages.")
     source: Literal["database", "memory"]
     system_info: SystemInfo
+    next_page_token: str | None
+
+
+class ModelInfo(Reply):
+    """A model, by its active version, or by its newest one where none is active."""
+
+    name: str
+    active_version: str | None
+    versions: int = Field(description="How many it has.")
+    version: str = Field(description="The one that the rest is about.")
+    model_id: str
+    model_type: str | None
+    algorithms: list[Any]
+    created_at: str | None
+    updated_at: str | None
+    size: int | None = Field(description="Bytes.")
+    metric_count: int
+    avg_accuracy: float | None
+    last_metric_update: str | None
+    performance: Numbers | None = Field(description="The newest measurement.")
+
+
+class ModelsReply(Reply):
+    """A page of models."""
+
+    models: list[ModelInfo]
+    total_models: int = Field(description="Models over all pages.")
+    source: Literal["database", "memory"]
     next_page_token: str | None
 
 

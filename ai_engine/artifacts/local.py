@@ -14,6 +14,7 @@ import queue
 import re
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 _SLICE = 8 * 1024 * 1024
 # What the hasher reads at a time: stays in the cache of a core.
 _PIECE = 512 * 1024
+# A file that changes within the clock's granularity after it was looked at keeps its times. Two seconds is
+# the coarsest granularity of a file system in use (FAT), and what git allows for.
+_SETTLE = 2.0
 # A sandbox entry whose bytes may be stored under this digest.
 _LABELLED = re.compile(r"([0-9a-f]{64})\.")
 
@@ -55,10 +59,15 @@ class LocalStore:
         On the same file system.
     others : Sandbox
         Where others of the same registry write, whose leftovers are looked for too.
+    settle : float
+        Seconds that a file must have been left alone before its times tell whether it was changed.
     """
 
-    def __init__(self, path: str, sandbox: Sandbox, *others: Sandbox) -> None:
+    store_id = "local"
+
+    def __init__(self, path: str, sandbox: Sandbox, *others: Sandbox, settle: float = _SETTLE) -> None:
         self.location = path
+        self._settle_ns = round(settle * 1e9)
         self._sandbox = sandbox
         self._others = others
 
@@ -83,18 +92,18 @@ class LocalStore:
         try:
             found = os.fstat(handle.number)
             if not found.st_size:
-                return OpenArtifact(memoryview(b""), _identity(found))
+                return OpenArtifact(memoryview(b""), self._identity(found))
             # Private: an estimator may write to its arrays, and only it sees that.
             mapping = mmap.mmap(handle.number, 0, access=mmap.ACCESS_COPY)
-            return OpenArtifact(memoryview(mapping), _identity(found))
+            return OpenArtifact(memoryview(mapping), self._identity(found))
         finally:
             handle.close()
 
-    def identify(self, digest: Digest) -> Identity | None:
-        try:
-            return _identity(os.lstat(self.path(digest)))
-        except FileNotFoundError:
+    def _identity(self, found: os.stat_result) -> Identity | None:
+        if time.time_ns() - found.st_ctime_ns < self._settle_ns:
             return None
+        facts = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        return Identity(":".join(map(str, facts)))
 
     def has(self, digest: Digest) -> bool:
         try:
@@ -290,7 +299,3 @@ def _open(path: str) -> Handle:
         handle.close()
         raise FileNotFoundError(errno.ENOENT, "something else stands in the place of", path)
     return handle
-
-
-def _identity(found: os.stat_result) -> Identity:
-    return Identity(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)

@@ -34,7 +34,8 @@ class OpenArtifact:
     view : memoryview
         All the bytes. Writing to it changes neither the store nor what others see.
     identity : Identity or None
-        None where the store cannot tell; the digest then has to be checked at every opening.
+        The same at two openings only if the bytes are. None where the store cannot tell that; the digest
+        then has to be checked at every opening.
     """
 
     view: memoryview
@@ -59,6 +60,10 @@ class ArtifactStore(Protocol):
     """Bytes by digest."""
 
     @property
+    def store_id(self) -> str:
+        """What versions call the store that has their bytes; a directory that is moved keeps it."""
+
+    @property
     def location(self) -> str:
         """Where it is, for messages."""
 
@@ -70,9 +75,6 @@ class ArtifactStore(Protocol):
 
     def open(self, digest: Digest) -> OpenArtifact | None:
         """Return the bytes as they are stored, unchecked; None where there are none."""
-
-    def identify(self, digest: Digest) -> Identity | None:
-        """Return the present identity of an artifact; None where there is none."""
 
     def path(self, digest: Digest) -> str | None:
         """Return the file of an artifact, where it has one that other names can be given to."""

@@ -19,10 +19,22 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
-from ai_engine.domain.entities import Activation, Artifact, Digest, ModelVersion, NewVersion, Run, Seal
+from ai_engine.domain.entities import (
+    Activation,
+    Artifact,
+    Digest,
+    ModelVersion,
+    NewVersion,
+    Run,
+    RunRecord,
+    Seal,
+)
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.retention import Candidate, Policy
 from ai_engine.domain.search import EVERYTHING, Field, Position, Search
+
+# Who it is that changes something on behalf of nobody.
+ENGINE = "ai-engine"
 
 
 class Debris(NamedTuple):
@@ -33,7 +45,7 @@ class Debris(NamedTuple):
 
 
 class Snapshot(Protocol):
-    """Reads, all from one moment. A name or version that does not exist yields None or an empty list."""
+    """Queries, all from one moment. A name or version that does not exist yields None or an empty list."""
 
     def find(self, name: str, version: str | None = None) -> ModelVersion | None:
         """Return a version, or the active one."""
@@ -62,8 +74,18 @@ class Snapshot(Protocol):
         Each has what was measured last in `performance`, a dict; None where nothing was.
         """
 
+    def models(self, search: Search, limit: int | None, after: Position | None) -> list[dict[str, Any]]:
+        """Return models as `describe` returns versions, each by its active version.
+
+        A model of which no version is active stands by its newest one. Each entry has in `versions` how many
+        the model has.
+        """
+
     def count(self, search: Search = EVERYTHING) -> int:
         """Return how many versions are meant."""
+
+    def count_models(self, search: Search = EVERYTHING) -> int:
+        """Return how many models are meant."""
 
     def performances(self, model_id: str) -> list[ModelPerformance]:
         """Return what was measured of a version, oldest first."""
@@ -71,8 +93,8 @@ class Snapshot(Protocol):
     def latest_performance(self, model_id: str) -> ModelPerformance | None:
         """Return the measurement that was recorded last."""
 
-    def runs(self, name: str, version: str | None = None) -> list[dict[str, Any]]:
-        """Return the training records of a model or of one version as dicts, newest first."""
+    def runs(self, name: str, version: str | None = None) -> list[RunRecord]:
+        """Return the training records of a model or of one version, newest first."""
 
     def blob(self, digest: Digest) -> bytes | None:
         """Return the bytes of a small artifact."""
@@ -115,23 +137,22 @@ class Snapshot(Protocol):
 
 
 class Transaction(Snapshot, Protocol):
-    """Reads and writes that become visible together."""
+    """Queries and writes that become visible together."""
 
-    def add(
-        self, new: NewVersion, data: bytes | None, path_of: Callable[[str], str], actor: str
-    ) -> ModelVersion:
+    def next_number(self, name: str) -> str:
+        """Return the number of the next version of a model: the highest one, its patch raised by one."""
+
+    def add(self, new: NewVersion, data: bytes | None, model_path: str) -> ModelVersion:
         """Insert a version with all that was measured of it, active if it wants to be.
 
         Parameters
         ----------
         new : NewVersion
-            The version; without a number it gets the next one.
+            The version, with its number.
         data : bytes or None
             The bytes of a small artifact, stored once however many versions have them.
-        path_of : callable
-            Makes the `model_path` of a number.
-        actor : str
-            Who moves the active pointer.
+        model_path : str
+            Where its file is.
 
         Raises
         ------
@@ -139,10 +160,10 @@ class Transaction(Snapshot, Protocol):
             If the model has a version of that number.
         """
 
-    def activate(self, version: ModelVersion, actor: str, reason: str, at: datetime) -> str | None:
+    def activate(self, version: ModelVersion, reason: str, at: datetime) -> str | None:
         """Make a version active; return the one that was, None if there was none."""
 
-    def roll_back(self, name: str, actor: str, at: datetime) -> tuple[str, str]:
+    def roll_back(self, name: str, at: datetime) -> tuple[str, str]:
         """Return the active pointer to the version before; answer the new and the old active version."""
 
     def record(self, model_id: str, performances: Iterable[ModelPerformance]) -> None:
@@ -157,7 +178,7 @@ class Transaction(Snapshot, Protocol):
     def record_run(self, model_id: str, run: Run) -> None:
         """Append a training record. Raises ModelNotFoundError where there is no such version."""
 
-    def withdraw(self, version: ModelVersion, files: Iterable[str], actor: str, at: datetime) -> None:
+    def withdraw(self, version: ModelVersion, files: Iterable[str], at: datetime) -> None:
         """Drop a version that was just saved; where it is active, the one before it is again."""
 
     def drop(self, version: ModelVersion, files: Iterable[str]) -> None:
@@ -202,13 +223,20 @@ class Catalogue(Protocol):
     def read(self) -> AbstractContextManager[Snapshot]:
         """Read from one moment."""
 
-    def write(self, timeout: float | None = None) -> AbstractContextManager[Transaction]:
+    def write(
+        self, by: str = ENGINE, timeout: float | None = None, alone: bool = False
+    ) -> AbstractContextManager[Transaction]:
         """Read and write; commits on leaving, rolls back on any error.
 
         Parameters
         ----------
+        by : str
+            Who changes something: written down with what is saved, and with every move of an active pointer.
         timeout : float or None
             Seconds to wait for other writers; None for as long as changes usually wait.
+        alone : bool
+            Whether nobody else may write meanwhile. Saves of different models need not exclude each other;
+            what removes bytes excludes them all, since each may be about to refer to the same.
         """
 
     def stamp(self) -> int | None:

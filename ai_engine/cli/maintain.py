@@ -13,7 +13,8 @@ import typer
 from ai_engine.cli.options import STORAGE, AsJson, with_settings
 from ai_engine.cli.output import print_json, print_table
 from ai_engine.domain.errors import InvalidInputError
-from ai_engine.registry.doctor import Finding, Severity
+from ai_engine.registry.doctor import Finding
+from ai_engine.registry.json_views import findings_answer
 from ai_engine.settings import Settings
 
 Progress = Callable[[int, int], None]
@@ -56,19 +57,12 @@ def doctor(
             findings = Doctor(stores).examine(repair=repair or rebuild, progress=progress)
     finally:
         stores.catalogue.close()
-    open_ones = [f for f in findings if not f.repaired and f.severity is not Severity.NOTE]
+    answer = findings_answer(findings, restored, lost)
     if as_json:
-        print_json(
-            {
-                "healthy": not open_ones and not lost,
-                "findings": [finding.as_dict() for finding in findings],
-                "restored": restored,
-                "lost": lost,
-            }
-        )
+        print_json(answer)
     else:
         _print_findings(findings, restored, lost)
-    if open_ones or lost:
+    if not answer["healthy"]:
         raise typer.Exit(1)
 
 

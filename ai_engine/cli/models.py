@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,13 +15,13 @@ import typer
 from ai_engine.cli.options import STORAGE, AsJson, Name, Version, with_settings
 from ai_engine.cli.output import print_facts, print_json, print_table, printable
 from ai_engine.domain.clock import to_iso
-from ai_engine.domain.entities import ModelVersion
+from ai_engine.domain.entities import ModelVersion, PointerMove
 from ai_engine.domain.errors import InvalidInputError, ModelNotFoundError, VersionNotFoundError
 from ai_engine.domain.filters import parse_field, parse_search
 from ai_engine.domain.retention import Policy
 from ai_engine.domain.search import EVERYTHING
-from ai_engine.registry.comparison import metrics_of, side_by_side
-from ai_engine.registry.json_views import entry_shape, performance_shape, run_shape
+from ai_engine.registry.comparison import compare as compare_versions
+from ai_engine.registry.json_views import clean_up_shape, entry_shape, performance_shape, run_shape
 from ai_engine.registry.registry import Registry
 from ai_engine.settings import Settings
 from ai_engine.wiring import open_registry
@@ -198,15 +199,15 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Put the metrics of versions side by side, with their differences to the first one."""
-    wanted = list(dict.fromkeys(versions))
-    if len(wanted) < 2:
+    if len(set(versions)) < 2:
         raise typer.BadParameter("give two different versions or more")
     with open_registry(settings, must_exist=True) as registry:
-        required(registry, name, wanted[0])
-        metrics = side_by_side(metrics_of(registry, name, wanted))
+        required(registry, name, versions[0])
+        answer = compare_versions(registry, name, versions)
     if as_json:
-        print_json({"model_name": name, "versions": wanted, "compared_with": wanted[0], "metrics": metrics})
+        print_json(answer)
         return
+    wanted, metrics = answer["versions"], answer["metrics"]
     rows = []
     for metric, one in metrics.items():
         cells = [printable(one["values"][wanted[0]])]
@@ -235,7 +236,8 @@ def rollback(settings: Settings, name: Name, as_json: AsJson = False) -> None:
         _print_moved(name, registry.roll_back(name), as_json)
 
 
-def _print_moved(name: str, moved: Mapping[str, str | None], as_json: bool) -> None:
+def _print_moved(name: str, move: PointerMove, as_json: bool) -> None:
+    moved = asdict(move)
     if as_json:
         print_json({"model_name": name, **moved})
     else:
@@ -320,10 +322,11 @@ def cleanup(
     within = None if younger_than is None else timedelta(days=younger_than)
     policy = Policy(keep, within, best, by, keep_previous, name)
     with open_registry(settings, must_exist=True) as registry:
-        answer = registry.clean_up(policy, dry_run=True)
-        if answer["removed"] and not dry_run:
-            _agree(answer["removed"], yes)
-            answer = registry.clean_up(policy)
+        done = registry.clean_up(policy, dry_run=True)
+        if done.dropped and not dry_run:
+            _agree(clean_up_shape(done)["removed"], yes)
+            done = registry.clean_up(policy)
+    answer = clean_up_shape(done)
     if as_json:
         print_json({**answer, "dry_run": dry_run})
         return

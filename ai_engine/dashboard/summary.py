@@ -109,7 +109,7 @@ def _measures(
 ) -> dict[str, float]:
     """Return every number that is known of a version; `entry` is one of `Registry.describe`."""
     if "performance" in entry:
-        measured = entry["performance"] or {}
+        measured = {number: (entry["performance"] or {}).get(number) for number in NUMBERS}
     else:  # of a model that is kept in memory only there is no entry
         newest = registry.latest_performance(name, version) if version is not None else None
         measured = {number: getattr(newest, number, None) for number in NUMBERS}

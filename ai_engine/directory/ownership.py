@@ -118,6 +118,11 @@ class ModelDirectory:
                 f"it was changed by hand ({error}); restore it, or remove it if you know the database",
             ) from error
 
+    def written_at(self) -> str:
+        """Return how the directory was called when its catalogue was opened last."""
+        owner = self.owner()
+        return self.path if owner is None else owner.model_dir
+
     @contextmanager
     def opening_lock(self) -> Iterator[None]:
         """Exclude every other process while a database is made or migrated."""

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from ai_engine.domain.entities import ModelId
 
 
-class Staged(Protocol):
+class StagedFile(Protocol):
     """A file that is written and has no name yet."""
 
     def publish(
@@ -42,7 +42,7 @@ class VersionFiles(Protocol):
     def record_path(self, path: str) -> str:
         """Return where the record of the version at `path` is."""
 
-    def stage(self, model_id: ModelId, data: bytes | None) -> AbstractContextManager[Staged]:
+    def stage(self, model_id: ModelId, data: bytes | None) -> AbstractContextManager[StagedFile]:
         """Write a version's file aside, before anybody knows what it will be called.
 
         Parameters

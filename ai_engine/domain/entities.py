@@ -12,6 +12,9 @@ from ai_engine.domain.performance import ModelPerformance
 
 ModelId = NewType("ModelId", str)
 Digest = NewType("Digest", str)  # "algorithm:hex"
+# What tells, without reading them, that stored bytes are those that were read before. Only their store knows
+# how to read it.
+Identity = NewType("Identity", str)
 
 
 class Place(StrEnum):
@@ -20,16 +23,6 @@ class Place(StrEnum):
     ROW = "row"  # in the catalogue, in the same commit as the version
     STORE = "store"  # in the artifact store, by digest
     PATH = "path"  # where the original software wrote them; read, never removed
-
-
-class Identity(NamedTuple):
-    """What tells, without reading it, that a file is the one that was read before; times in nanoseconds."""
-
-    device: int
-    inode: int
-    size: int
-    mtime_ns: int
-    ctime_ns: int
 
 
 class Seal(NamedTuple):
@@ -86,6 +79,8 @@ class Artifact:
         The version of Python at saving.
     packages : dict
         The packages that the pickle names, with their versions at saving.
+    store : str or None
+        The id of the artifact store that has them, where one does.
     """
 
     place: Place
@@ -94,6 +89,7 @@ class Artifact:
     size: int | None
     python: str | None = None
     packages: Mapping[str, str] = field(default_factory=dict)
+    store: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +179,58 @@ class SavedVersion(str):
     def model_id(self) -> ModelId:
         """The id alone."""
         return ModelId(str(self))
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run and the version that it made."""
+
+    name: str
+    version: str
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class PointerMove:
+    """What a change of the active version came to.
+
+    Attributes
+    ----------
+    version, previous_version : str or None
+        The active one now, and before; None where none was.
+    """
+
+    version: str
+    previous_version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether a registry can do all that it is for.
+
+    Attributes
+    ----------
+    status : str
+        ``healthy`` or ``degraded``.
+    reason : str or None
+        Why it is degraded, and what to do.
+    waiting : int
+        Operations that wait for the database.
+    in_memory_only : int
+        Versions that could not be stored and end with the process.
+    damaged : tuple of str
+        Versions whose bytes were found changed, as ``name@version``.
+    journal, database : str
+        Where they are.
+    """
+
+    status: str
+    reason: str | None
+    waiting: int
+    in_memory_only: int
+    damaged: tuple[str, ...]
+    journal: str
+    database: str
 
 
 @dataclass(frozen=True, slots=True)

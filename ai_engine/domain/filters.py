@@ -5,8 +5,8 @@
 A filter compares fields of an entry with values: text in quotes, numbers, true and false; moments are text,
 ISO 8601, in UTC where no zone is given. Comparisons are ``= != < <= > >=``, ``~`` and ``!~`` for a pattern
 with ``*`` and ``?``, ``in ('a', 'b')``, ``is null`` and ``is not null``; they are joined by ``and``, ``or``,
-``not`` and parentheses. A metric is the one that was measured last. A sort is a field, with ``-`` in front of
-it for the highest first.
+``not`` and parentheses. A metric is the one that was measured last; ``metrics.auc`` is one that a caller
+named. A sort is a field, with ``-`` in front of it for the highest first.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from typing import Final, NamedTuple
 
 from ai_engine.domain import clock
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.domain.performance import NUMBERS, is_metric_name
 from ai_engine.domain.search import (
     FIELDS,
     METADATA,
+    METRICS,
     AllOf,
     AnyOf,
     Compare,
@@ -98,18 +100,28 @@ def _field(text: str, error: Callable[[str], InvalidInputError]) -> Field:
         if METADATA + "".join(f'."{key}"' for key in keys) == _quoted(text) and all(map(_is_plain, keys)):
             return Field(text, Kind.ANY, keys)
         raise error(f'{text!r} is no path into metadata; write metadata.key or metadata.key."another key"')
+    if head == METRICS and dot:
+        names = [plain or quoted for plain, quoted in _KEY.findall(text)]
+        if len(names) == 1 and METRICS + f'."{names[0]}"' == _quoted(text) and is_metric_name(names[0]):
+            return FIELDS[names[0]] if names[0] in NUMBERS else Field(text, Kind.NUMBER, (names[0],))
+        raise error(f'{text!r} is no metric; write metrics.name or metrics."another name"')
     if text in FIELDS:
         return FIELDS[text]
     import difflib  # only who mistypes a name needs it
 
     near = difflib.get_close_matches(text, FIELDS, n=1, cutoff=0.5) if text != METADATA else []
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(FIELDS)} and metadata.<key>"
+    hint = (
+        f"did you mean {near[0]}?"
+        if near
+        else f"there are {', '.join(FIELDS)}, metrics.<name> and metadata.<key>"
+    )
     raise error(f"{text!r} is no field; {hint}")
 
 
 def _quoted(text: str) -> str:
     """Spell every key of a path with quotes."""
-    head, rest = text[: len(METADATA)], text[len(METADATA) :]
+    head, dot, rest = text.partition(".")
+    rest = dot + rest
     return head + _KEY.sub(lambda found: f'."{found[1] or found[2]}"', rest)
 
 
@@ -125,7 +137,7 @@ class _Token(NamedTuple):
 
 
 class _Reader:
-    """Reads a filter from left to right."""
+    """Queries a filter from left to right."""
 
     def __init__(self, text: str) -> None:
         self._text = text

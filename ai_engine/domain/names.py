@@ -25,6 +25,11 @@ def check_name(name: object) -> str:
     return valid
 
 
+def check_save_id(save_id: object) -> str:
+    """Return `save_id` if a save may be told from others by it; raise InvalidNameError if not."""
+    return _check("save_id", save_id, MAX_VERSION)
+
+
 def check_version(version: object) -> str:
     """Return `version` if a version may be called that; raise InvalidNameError if not."""
     return _check("version", version, MAX_VERSION)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import operator
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, SupportsFloat, SupportsIndex
 
@@ -15,11 +16,13 @@ from ai_engine.domain.errors import InvalidInputError
 REALS = ("mae", "mse", "r2", "accuracy_score", "confidence_score", "training_time", "prediction_time")
 COUNTS = ("training_samples", "feature_count")
 NUMBERS = REALS + COUNTS
+# Other metrics of a measurement, and the characters of a name: enough for a report, too few for a series.
+_MOST_METRICS, _LONGEST_NAME = 200, 100
 
 
 @dataclass(frozen=True, slots=True)
 class ModelPerformance:
-    """One measurement of one version. Any number may be None: unknown, never made up.
+    """One measurement of one version. Any number may be left out or None: unknown, never made up.
 
     Attributes
     ----------
@@ -32,21 +35,29 @@ class ModelPerformance:
     accuracy_score, confidence_score : float or None
         Shares, 0 to 1.
     last_updated : datetime
-        When it was measured; a naive one is local time.
+        When it was measured, by default now; a naive one is local time.
     training_samples, feature_count : int or None
         Rows that the fit saw, and columns of its input.
+    metrics : mapping of str to float or None
+        Any other numbers by name, such as ``{"auc": 0.91}``.
+
+    Examples
+    --------
+    >>> ModelPerformance(mae=0.5, metrics={"auc": 0.91}).metrics["auc"]
+    0.91
     """
 
-    mae: float | None
-    mse: float | None
-    r2: float | None
-    training_time: float | None
-    prediction_time: float | None
-    accuracy_score: float | None
-    confidence_score: float | None
-    last_updated: datetime | None
+    mae: float | None = None
+    mse: float | None = None
+    r2: float | None = None
+    training_time: float | None = None
+    prediction_time: float | None = None
+    accuracy_score: float | None = None
+    confidence_score: float | None = None
+    last_updated: datetime | None = field(default_factory=clock.now)
     training_samples: int | None = None
     feature_count: int | None = None
+    metrics: Mapping[str, float | None] = field(default_factory=dict, hash=False)
 
 
 def checked(performance: ModelPerformance) -> ModelPerformance:
@@ -63,7 +74,44 @@ def checked(performance: ModelPerformance) -> ModelPerformance:
         )
     numbers: dict[str, Any] = {real: measured(real, getattr(performance, real)) for real in REALS}
     numbers |= {count: counted(count, getattr(performance, count)) for count in COUNTS}
-    return replace(performance, **numbers)
+    return replace(performance, **numbers, metrics=named(performance.metrics))
+
+
+def named(metrics: Mapping[str, SupportsFloat | SupportsIndex | None]) -> dict[str, float | None]:
+    """Return the metrics that a caller named, each as a float.
+
+    Raises
+    ------
+    InvalidInputError
+        If a name or a number cannot be stored.
+    """
+    if not metrics:
+        return {}
+    if not isinstance(metrics, Mapping):
+        raise InvalidInputError("metrics", f"is a {type(metrics).__name__}; give a dict of numbers by name")
+    if len(metrics) > _MOST_METRICS:
+        raise InvalidInputError("metrics", f"has {len(metrics)} numbers; {_MOST_METRICS} are the most")
+    for name in metrics:
+        if name in NUMBERS:
+            raise InvalidInputError(f"metrics.{name}", f"has a place of its own; give {name}=")
+        if not is_metric_name(name):
+            raise InvalidInputError(
+                "metrics",
+                f"{name!r:.80} is no name of a metric; use 1 to {_LONGEST_NAME} printable ASCII characters "
+                "without quotes and backslashes",
+            )
+    return {str(name): measured(f"metrics.{name}", value) for name, value in metrics.items()}
+
+
+def is_metric_name(name: object) -> bool:
+    """Tell whether a metric may be called so: what JSON and a filter spell as it is."""
+    return (
+        isinstance(name, str)
+        and 0 < len(name) <= _LONGEST_NAME
+        and name.isascii()
+        and name.isprintable()
+        and not {'"', "\\"} & set(name)
+    )
 
 
 def measured(field: str, value: SupportsFloat | SupportsIndex | None) -> float | None:

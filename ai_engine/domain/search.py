@@ -31,14 +31,14 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What an entry tells of a version; `keys` leads to the value within `metadata`."""
+    """What an entry tells of a version; `keys` leads to the value within `metadata`, or `metrics`."""
 
     name: str
     kind: Kind
     keys: tuple[str, ...] = ()
 
 
-METADATA = "metadata"
+METADATA, METRICS = "metadata", "metrics"
 FIELDS: Mapping[str, Field] = {
     name: Field(name, kind)
     for kind, names in (
@@ -155,8 +155,10 @@ EVERYTHING = Search()
 
 def value_of(field: Field, entry: Entry) -> str | int | float | None:
     """Return what an entry has in a field; None where that is not known, or neither text nor a number."""
-    if field.keys:
-        found: Any = entry[METADATA]
+    if field.kind is Kind.NUMBER and field.keys:
+        found: Any = (entry["performance"] or {}).get(METRICS, {}).get(field.keys[0])
+    elif field.keys:
+        found = entry[METADATA]
         for key in field.keys:
             found = found.get(key) if isinstance(found, Mapping) else None
     elif field.name in NUMBERS:

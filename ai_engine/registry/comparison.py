@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from ai_engine.domain.errors import InvalidInputError
 from ai_engine.domain.performance import NUMBERS
 from ai_engine.domain.search import EVERYTHING
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 # Which way a metric is better; any other says nothing about quality.
 LOWER: Final = frozenset(("mae", "mse", "training_time", "prediction_time"))
 HIGHER: Final = frozenset(("r2", "accuracy_score", "confidence_score", "skill"))
+# Versions that are compared at once.
+MOST: Final = 50
 # What a training tells beyond the columns of a measurement.
 FROM_TRAINING: Final = ("baseline_mae", "skill")
 
@@ -58,6 +61,31 @@ def _compared(name: str, values: Mapping[str, float | None]) -> dict[str, Any]:
     }
 
 
+def compare(registry: Registry, name: str, versions: Iterable[str]) -> dict[str, Any]:
+    """Return the metrics of versions side by side, as ``GET /models/{name}/compare`` answers them.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are fewer than two versions, or too many.
+    VersionNotFoundError
+        If there is no such version.
+    """
+    if isinstance(versions, str):
+        raise InvalidInputError("versions", f"{versions!r} is one text; give a list of versions")
+    wanted = list(dict.fromkeys(versions))
+    if not 2 <= len(wanted) <= MOST:
+        raise InvalidInputError(
+            "versions", f"names {len(wanted)}; give 2 to {MOST} different ones, such as 1.0.0 and 1.0.1"
+        )
+    return {
+        "model_name": name,
+        "versions": wanted,
+        "compared_with": wanted[0],
+        "metrics": side_by_side(metrics_of(registry, name, wanted)),
+    }
+
+
 def metrics_of(registry: Registry, name: str, versions: Iterable[str]) -> dict[str, dict[str, float | None]]:
     """Return the newest measurement of each version, and what else its training told, by metric.
 
@@ -76,6 +104,7 @@ def metrics_of(registry: Registry, name: str, versions: Iterable[str]) -> dict[s
         trained = told if isinstance(told, Mapping) else {}
         found[version] = {
             **{number: getattr(newest, number, None) for number in NUMBERS},
+            **(newest.metrics if newest is not None else {}),
             **{number: _number(trained.get(number)) for number in FROM_TRAINING},
         }
     return found

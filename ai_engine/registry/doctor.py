@@ -16,13 +16,13 @@ from typing import Any
 from ai_engine.catalogue.protocol import Snapshot
 from ai_engine.domain.entities import Digest, ModelVersion, Place
 from ai_engine.domain.errors import ArtifactCorruptedError, StorageError
-from ai_engine.registry.model_loader import Reader
+from ai_engine.registry.model_loader import ModelLoader
 from ai_engine.registry.outage import SET_ASIDE, Outage
 from ai_engine.registry.outage_operations import digests_needed, writing_alone
 from ai_engine.registry.publication import Publication
 from ai_engine.registry.stores import Stores
 from ai_engine.registry.sweep import Sweeper
-from ai_engine.registry.version_records import Records
+from ai_engine.registry.version_records import VersionRecords
 
 _AT_OPENING = "the next opening sees to it"
 
@@ -57,6 +57,11 @@ class Finding:
     detail: str
     repaired: bool = False
 
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody has to do something about it."""
+        return not self.repaired and self.severity is not Severity.NOTE
+
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
         return asdict(self)
@@ -80,7 +85,7 @@ class Doctor:
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
-        self._reader = Reader(stores, None)
+        self._reader = ModelLoader(stores, None)
         self._sweeper = Sweeper(stores)
         self._outage = Outage(stores)
         self._publication = Publication(stores)
@@ -243,7 +248,7 @@ class Doctor:
 
     def _artifacts(self, repair: bool) -> Iterator[Finding]:
         """Find bytes that no version has, nobody waits for and no live writer holds."""
-        recorded = {record.new.artifact.digest for record in Records(self._stores.version_files)}
+        recorded = {record.new.artifact.digest for record in VersionRecords(self._stores.version_files)}
         with self._stores.catalogue.read() as snapshot:
             swept = {item.digest for item in snapshot.debris(-1)}  # by the next opening, and told of above
             stored = (digest for digest in self._stores.artifacts.list() if digest not in swept)
@@ -278,7 +283,7 @@ class Doctor:
             known |= {version.model_id for version in snapshot.everything()}
             debris = {item.path for item in snapshot.debris(-1)}
             accepted = snapshot.loss_accepted_at()
-        for record in Records(self._stores.version_files):
+        for record in VersionRecords(self._stores.version_files):
             path = self._stores.version_files.record_path(record.model_path)
             if record.new.model_id not in known and path not in debris:
                 given_up = accepted is not None and record.new.created_at <= accepted

@@ -86,6 +86,7 @@ def _artifact_to_dict(artifact: Artifact) -> Document:
         "size": artifact.size,
         "python": artifact.python,
         "packages": dict(artifact.packages),
+        "store": artifact.store,
     }
 
 
@@ -117,6 +118,7 @@ def _artifact_from_dict(document: Document) -> Artifact:
         size=_size(document),
         python=_text_or_none(document, "python"),
         packages={package: text(packages, package) for package in packages},
+        store=_text_or_none(document, "store"),
     )
 
 
@@ -139,10 +141,15 @@ def performance_to_dict(performance: ModelPerformance) -> Document:
 
 def performance_from_dict(document: object) -> ModelPerformance:
     """Return the measurement of a document."""
-    values = _known(document, "performance", {*NUMBERS, "last_updated"})
+    known = (
+        document if not isinstance(document, dict) or "metrics" in document else document | {"metrics": {}}
+    )
+    values = _known(known, "performance", {*NUMBERS, "last_updated", "metrics"})
     numbers = {number: _number(values, number) for number in NUMBERS}
     at = _text_or_none(values, "last_updated")
-    return checked(ModelPerformance(**numbers, last_updated=clock.from_text(at)))
+    named = mapping(values, "metrics")
+    metrics = {name: _number(named, name) for name in named}
+    return checked(ModelPerformance(**numbers, last_updated=clock.from_text(at), metrics=metrics))
 
 
 def run_to_dict(run: Run) -> Document:

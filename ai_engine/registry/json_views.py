@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ai_engine.domain.clock import to_iso
+from ai_engine.domain.entities import Health, RunRecord
 from ai_engine.domain.performance import ModelPerformance
+from ai_engine.registry.retention import CleanUp
+from ai_engine.version import __version__
 
+if TYPE_CHECKING:
+    from ai_engine.registry.doctor import Finding
+
+_OF_A_MODEL = (
+    *("versions", "version", "model_id", "model_type", "algorithms", "created_at", "updated_at", "size"),
+    *("metric_count", "avg_accuracy", "last_metric_update", "performance"),
+)
 _MOMENTS = ("created_at", "updated_at", "last_metric_update")
 
 
@@ -48,6 +58,16 @@ def entry_shape(entry: Mapping[str, Any]) -> dict[str, Any]:
     return told
 
 
+def model_shape(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an entry of `Registry.models`, with moments ISO 8601."""
+    told = entry_shape(entry)
+    return {
+        "name": told["name"],
+        "active_version": told["version"] if told["is_active"] else None,
+        **{key: told[key] for key in _OF_A_MODEL},
+    }
+
+
 def performance_shape(performance: ModelPerformance | None) -> dict[str, Any] | None:
     """Return a measurement."""
     if performance is None:
@@ -55,6 +75,72 @@ def performance_shape(performance: ModelPerformance | None) -> dict[str, Any] | 
     return asdict(performance) | {"last_updated": to_iso(performance.last_updated)}
 
 
-def run_shape(run: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a training record, as `Registry.runs` gives it."""
-    return dict(run) | {"started": to_iso(run["started"]), "completed": to_iso(run["completed"])}
+def run_entry(record: RunRecord) -> dict[str, Any]:
+    """Return a training record with its moments as datetimes."""
+    run = record.run
+    used: Any = run.hyperparameters  # a caller may have given what is no mapping, and it is stored
+    return {
+        "name": record.name,
+        "version": record.version,
+        "started": run.started,
+        "completed": run.completed,
+        "dataset_size": run.dataset_size,
+        "hyperparameters": dict(used) if isinstance(used, Mapping) else {"unparsed": used},
+        "validation_score": run.validation_score,
+    }
+
+
+def run_shape(record: RunRecord) -> dict[str, Any]:
+    """Return a training record."""
+    moments = {"started": to_iso(record.run.started), "completed": to_iso(record.run.completed)}
+    return run_entry(record) | moments
+
+
+def health_answer(
+    state: Mapping[str, Any], uptime: float, database: str, actives: dict[str, str]
+) -> dict[str, Any]:
+    """Return the answer of ``GET /health``.
+
+    Parameters
+    ----------
+    state : mapping
+        As `health_shape` tells it.
+    uptime : float
+        Seconds since the start.
+    """
+    return {
+        "status": state["status"],
+        "version": __version__,
+        "uptime_seconds": round(uptime, 3),
+        "persistence": {
+            "enabled": state["status"] == "healthy",
+            "reason": state["reason"],
+            "waiting": state["waiting"],
+            "in_memory_only": state["in_memory_only"],
+            "database": database,
+            "journal": state.get("journal"),
+        },
+        "active_models": actives,
+    }
+
+
+def findings_answer(findings: Iterable[Finding], restored: list[str], lost: list[str]) -> dict[str, Any]:
+    """Return the answer of ``ai-engine doctor --json``."""
+    told = list(findings)
+    return {
+        "healthy": not any(finding.is_open for finding in told) and not lost,
+        "findings": [finding.as_dict() for finding in told],
+        "restored": restored,
+        "lost": lost,
+    }
+
+
+def health_shape(health: Health) -> dict[str, Any]:
+    """Return what a registry says of itself."""
+    return asdict(health) | {"damaged": list(health.damaged)}
+
+
+def clean_up_shape(done: CleanUp) -> dict[str, Any]:
+    """Return what a clean-up removed, or would."""
+    removed = [{"name": version.name, "version": version.version} for version in done.dropped]
+    return {"removed": removed, "freed_bytes": done.freed_bytes}

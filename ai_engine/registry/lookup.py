@@ -8,7 +8,7 @@ from ai_engine.domain.entities import ModelVersion
 from ai_engine.domain.errors import CatalogueUnavailableError
 from ai_engine.registry.outage import Outage
 from ai_engine.registry.stores import Stores
-from ai_engine.registry.version_records import Records
+from ai_engine.registry.version_records import VersionRecords
 
 # Names and versions asked for; a process that asks for more starts anew.
 _MAX_KNOWN = 10_000
@@ -35,7 +35,7 @@ class Lookup:
 
     def __init__(self, stores: Stores, outage: Outage) -> None:
         self._catalogue, self._outage = stores.catalogue, outage
-        self._records = Records(stores.version_files)
+        self._records = VersionRecords(stores.version_files)
         self._known = _Known(None)
 
     def find(self, name: str, version: str | None = None) -> ModelVersion | None:
@@ -71,6 +71,10 @@ class Lookup:
                 raise
             self._known.found[name, version] = found
             return found
+
+    def find_recorded(self, model_id: str) -> ModelVersion | None:
+        """Return the version of an id that the records beside the artifacts know; its number is that."""
+        return self._records.find_id(model_id)
 
     def _ask(self, name: str, version: str | None, stamp: int | None) -> ModelVersion | None:
         known = self._known

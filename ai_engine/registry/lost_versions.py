@@ -14,7 +14,7 @@ from contextlib import suppress
 from ai_engine.catalogue.protocol import Snapshot
 from ai_engine.domain.errors import StorageError
 from ai_engine.registry.stores import Stores
-from ai_engine.registry.version_records import Record, Records, newest
+from ai_engine.registry.version_records import Record, VersionRecords, newest
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class LostVersions:
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
-        self._records = Records(stores.version_files)
+        self._records = VersionRecords(stores.version_files)
         self._lost: dict[str, list[str]] = {}
 
     @property
@@ -82,7 +82,7 @@ class LostVersions:
             if suspect is None:
                 return False
 
-    def _unknown(self, snapshot: Snapshot, records: Records | list[Record]) -> Iterator[Record]:
+    def _unknown(self, snapshot: Snapshot, records: VersionRecords | list[Record]) -> Iterator[Record]:
         accepted = snapshot.loss_accepted_at()
         for record in records:
             if not (

@@ -23,7 +23,7 @@ class CacheCounters:
     bytes: int = 0
 
 
-class LoadedModels:
+class ModelCache:
     """Models by key, least recently used out first.
 
     One that is out but still in somebody's hands is the same object when it is asked for again. However many
@@ -123,5 +123,5 @@ class LoadedModels:
 
 # The one thing that all managers of a process share: two of them on one directory serve one object.
 _MAX_BYTES = 1024 * 1024 * 1024
-PROCESS = LoadedModels(_MAX_BYTES)
+PROCESS = ModelCache(_MAX_BYTES)
 os.register_at_fork(after_in_child=PROCESS.renew_locks)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -14,14 +13,10 @@ from ai_engine.domain.entities import Artifact, Digest, ModelVersion, Place, Sea
 from ai_engine.domain.errors import ArtifactCorruptedError, CatalogueUnavailableError, StorageError
 from ai_engine.formats import serializer
 from ai_engine.formats.protocol import Code
-from ai_engine.registry.model_cache import LoadedModels
+from ai_engine.registry.model_cache import ModelCache
 from ai_engine.registry.stores import Stores
 
 log = logging.getLogger(__name__)
-
-# A file that changes within the clock's granularity after it was looked at keeps its times. Two seconds is
-# the coarsest granularity of a file system in use (FAT), and what git allows for.
-_SETTLE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +35,20 @@ class Checked:
     code: Code
 
 
-class Reader:
+class ModelLoader:
     """Makes objects of versions.
 
     Parameters
     ----------
     stores : Stores
         Where the bytes are.
-    loaded : LoadedModels or None
+    loaded : ModelCache or None
         Where an object is kept once it is made; None for one who only checks bytes.
-    settle : float
-        Seconds that a file must have been left alone before its times tell whether it was changed.
     """
 
-    def __init__(self, stores: Stores, loaded: LoadedModels | None, settle: float = _SETTLE) -> None:
+    def __init__(self, stores: Stores, loaded: ModelCache | None) -> None:
         self._stores = stores
-        self._loaded = loaded or LoadedModels(0)
-        self._settle_ns = round(settle * 1e9)
+        self._loaded = loaded or ModelCache(0)
 
     def load(self, version: ModelVersion) -> object:
         """Return the object of a version, the same one to all callers of the process.
@@ -142,7 +134,12 @@ class Reader:
     # -- large: the truth is an immutable file ---------------------------------------------------------------
 
     def _from_store(self, version: ModelVersion, trust_seal: bool) -> Checked:
-        digest = _known(version)
+        digest, store = _known(version), version.artifact.store
+        if store not in (None, self._stores.artifacts.store_id):
+            raise StorageError(
+                f"the bytes of {version.label} are in the artifact store {store}, and this registry has "
+                f"{self._stores.artifacts.store_id}; set AI_ENGINE_ARTIFACT_URL to the former"
+            )
         opened = self._stores.artifacts.open(digest)
         if opened is None:
             raise ArtifactCorruptedError(version.label, "are missing")
@@ -162,11 +159,10 @@ class Reader:
         return None
 
     def _set_seal(self, digest: Digest, seal: Seal) -> None:
-        """Write down that a file has its digest, unless it may change yet without its times telling."""
-        if time.time_ns() - seal.identity.ctime_ns >= self._settle_ns:
-            # Who loads waits for nobody who writes.
-            with suppress(StorageError), self._stores.catalogue.write(timeout=0) as work:
-                work.set_seal(digest, seal, clock.now())
+        """Write down that stored bytes have their digest."""
+        # Who loads waits for nobody who writes.
+        with suppress(StorageError), self._stores.catalogue.write(timeout=0) as work:
+            work.set_seal(digest, seal, clock.now())
 
     # -- of the original software: a file wherever it put it ------------------------------------------------
 

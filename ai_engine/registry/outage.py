@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
-from ai_engine.catalogue.protocol import Transaction
+from ai_engine.catalogue.protocol import ENGINE, Transaction
 from ai_engine.domain import clock, versions
 from ai_engine.domain.entities import ModelVersion, NewVersion, Place, Run, SavedVersion
 from ai_engine.domain.errors import (
@@ -42,7 +42,7 @@ from ai_engine.registry.outage_operations import (
 from ai_engine.registry.publication import Publication
 from ai_engine.registry.serialized_model import Prepared
 from ai_engine.registry.stores import Stores
-from ai_engine.registry.version_records import Records
+from ai_engine.registry.version_records import VersionRecords
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +62,14 @@ class NumberPromisedError(Exception):
     def __init__(self, version: str) -> None:
         self.version = version
         super().__init__(version)
+
+
+class SavedBeforeError(Exception):
+    """A version was saved under the id that the caller gave."""
+
+    def __init__(self, known: ModelVersion) -> None:
+        self.saved = SavedVersion(known.model_id, known.name, known.version, known.is_active)
+        super().__init__(known.model_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +94,7 @@ class Outage:
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
         self._journal = stores.journal
-        self._records = Records(stores.version_files)
+        self._records = VersionRecords(stores.version_files)
         self._model_dir = os.path.dirname(stores.version_files.path("_", "0", lambda _: True))
         self._queue = _Queue(0)
         self._told: set[str] = set()  # entries that the log was told of
@@ -144,6 +152,10 @@ class Outage:
                 return found
         return None
 
+    def find_id(self, model_id: str) -> ModelVersion | None:
+        """Return the version of an id that waits for its row."""
+        return next((version for version in self.saved() if version.model_id == model_id), None)
+
     def strangers(self) -> list[str]:
         """Return what is told of other registries whose operations wait in the same place."""
         found = (item.operation for item in self._read().queued)
@@ -198,9 +210,15 @@ class Outage:
     # -- journalling ---------------------------------------------------------------------------------------
 
     def save(
-        self, new: NewVersion, ready: Prepared, kept: Iterable[str] = (), actor: str = "ai-engine"
+        self, new: NewVersion, ready: Prepared, kept: Iterable[str], actor: str, once: bool
     ) -> SavedVersion:
-        """Make a version durable without the catalogue; `kept` are numbers that nobody else may get."""
+        """Make a version durable without the catalogue; `kept` are numbers that nobody else may get.
+
+        Raises
+        ------
+        SavedBeforeError
+            If it may be saved `once` only, and waits already.
+        """
         new = documents.complete(new)
         if new.version is not None:
             self._number(new, kept)  # a number that is taken is refused before its bytes are stored
@@ -210,7 +228,10 @@ class Outage:
                 writer.write(ready.data)
                 writer.finish()
                 renew: Callable[[], object] = writer.finish
-                new = replace(new, artifact=replace(new.artifact, place=Place.STORE))
+                new = replace(
+                    new,
+                    artifact=replace(new.artifact, place=Place.STORE, store=self._stores.artifacts.store_id),
+                )
             else:
                 renew = ready.renew
             digest = new.artifact.digest
@@ -218,6 +239,8 @@ class Outage:
             source = self._stores.artifacts.path(digest)
             staged = held.enter_context(self._stores.version_files.stage(new.model_id, ready.data))
             with self._journal.exclusive():
+                if once and (known := self.find_id(new.model_id)) is not None:
+                    raise SavedBeforeError(known)
                 number = self._number(new, kept)
                 path = self._stores.version_files.path(new.name, number, lambda _: False)
                 name = self._append(outage_operations.save_document(new, number, path, actor))
@@ -339,6 +362,16 @@ class Outage:
                 promised = _promised(queue, name)
             yield promised
 
+    # -- writing -------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def writing(self, by: str) -> Iterator[Transaction]:
+        """Write to the catalogue after what waited for it, and remember how that went."""
+        self.replay()
+        with self._stores.catalogue.write(by) as work:
+            yield work
+        self.clear()
+
     # -- replaying -----------------------------------------------------------------------------------------
 
     def inspect(self) -> None:
@@ -374,7 +407,7 @@ class Outage:
 
     def _replay_one(self, item: Change, ids: dict[str, set[str]]) -> bool:
         try:
-            with ExitStack() as held, self._stores.catalogue.write() as work:
+            with ExitStack() as held, self._stores.catalogue.write(_by(item.operation)) as work:
                 held.enter_context(self._journal.shared())
                 if not self._journal.has(item.entry):  # another process was first, or its save was refused
                     return False
@@ -444,9 +477,14 @@ class Outage:
                 new.name,
                 new.version,
             )
-            new = replace(new, version=None)
-        work.add(new, None, lambda _: operation.model_path, operation.actor)
+            new = replace(new, version=work.next_number(new.name))
+        work.add(new, None, operation.model_path)
         ids[new.name].add(new.model_id)
+
+
+def _by(operation: outage_operations.Applicable) -> str:
+    """Return who asked for an operation."""
+    return operation.actor if isinstance(operation, SaveOperation) else ENGINE
 
 
 def _promised(queue: _Queue, name: str) -> set[str]:

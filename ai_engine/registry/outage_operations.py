@@ -313,7 +313,7 @@ def writing_alone(
     catalogue: Catalogue, journal: OutageJournal
 ) -> Iterator[tuple[Transaction, frozenset[str]]]:
     """Write to the catalogue while nothing can begin to wait; yields the digests that what waits needs."""
-    with ExitStack() as held, catalogue.write() as work:
+    with ExitStack() as held, catalogue.write(alone=True) as work:
         held.enter_context(journal.exclusive())
         yield work, digests_needed(journal)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ai_engine.catalogue.protocol import Snapshot
 from ai_engine.domain import clock
-from ai_engine.domain.entities import Activation, ModelId, Run
+from ai_engine.domain.entities import Activation, ModelId, Run, RunRecord
 from ai_engine.domain.performance import NUMBERS, ModelPerformance
 from ai_engine.domain.search import EVERYTHING, Order, Position, Search, value_of
 from ai_engine.registry.outage_operations import Change, MeasureOperation, RunOperation, SaveOperation
@@ -19,7 +19,7 @@ Entry = dict[str, Any]  # of `Registry.describe`
 _BATCH = 200
 
 
-class Overlay:
+class OutageView:
     """A moment of the catalogue with what waits for it on top.
 
     Parameters
@@ -109,11 +109,11 @@ class Overlay:
         stored = self._snapshot.performances(model_id) if self._snapshot else []
         return stored + self._measures.get(model_id, [])
 
-    def runs(self, name: str, version: str | None = None) -> list[dict[str, Any]]:
-        """Return the training records of a model or of one version as dicts, newest first."""
+    def runs(self, name: str, version: str | None = None) -> list[RunRecord]:
+        """Return the training records of a model or of one version, newest first."""
         stored = self._snapshot.runs(name, version) if self._snapshot else []
         waiting = [
-            run_entry(name, number, run)
+            RunRecord(name, number, run)
             for of, number, run in reversed(self._runs)
             if of == name and version in (None, number)
         ]
@@ -142,6 +142,21 @@ class Overlay:
         meant = [entry for entry in changed if search.matches(entry)]
         behind = [entry for entry in meant if after is None or _is_behind(search.order, entry, after)]
         return arranged(search.order, stored + behind)[:limit], total + len(meant)
+
+    def models(self, search: Search, limit: int | None, after: Position | None) -> tuple[list[Entry], int]:
+        """Return a page of models as the catalogue's `models` does, and the number of all."""
+        if self._snapshot is not None and self._changes_nothing:
+            return self._snapshot.models(search, limit, after), self._snapshot.count_models(search)
+        of: defaultdict[str, list[Entry]] = defaultdict(list)
+        for entry in self.describe(EVERYTHING, None, None)[0]:  # newest first
+            of[entry["name"]].append(entry)
+        models = [
+            next((one for one in entries if one["is_active"]), entries[0]) | {"versions": len(entries)}
+            for entries in of.values()
+        ]
+        meant = [model for model in models if search.matches(model)]
+        behind = [model for model in meant if after is None or _is_behind(search.order, model, after)]
+        return arranged(search.order, behind)[:limit], len(meant)
 
     def _touched(self, snapshot: Snapshot) -> list[Entry]:
         """Return the stored versions of which something that waits makes another entry."""
@@ -172,7 +187,10 @@ class Overlay:
                 at = clock.to_text(performance.last_updated or clock.now())
                 entry["metric_count"] += 1
                 entry["last_metric_update"] = max(at, entry["last_metric_update"] or at)
-                entry["performance"] = {number: getattr(performance, number) for number in NUMBERS}
+                entry["performance"] = {
+                    **{number: getattr(performance, number) for number in NUMBERS},
+                    "metrics": dict(performance.metrics),
+                }
             if entry["model_id"] in self._measures:
                 entry["avg_accuracy"] = self._average(entry["model_id"])
 
@@ -215,24 +233,11 @@ def _entry_of(seq: int, save: SaveOperation) -> Entry:
         "python": new.artifact.python,
         "packages": dict(new.artifact.packages),
         "pinned": False,
+        "saved_by": save.actor,
         "metric_count": 0,
         "avg_accuracy": None,
         "last_metric_update": None,
         "performance": None,
-    }
-
-
-def run_entry(name: str, version: str, run: Run) -> dict[str, Any]:
-    """Return a training record as the catalogue tells of it."""
-    used: Any = run.hyperparameters  # a caller may have given what is no mapping, and it is stored
-    return {
-        "name": name,
-        "version": version,
-        "started": run.started,
-        "completed": run.completed,
-        "dataset_size": run.dataset_size,
-        "hyperparameters": dict(used) if isinstance(used, Mapping) else {"unparsed": used},
-        "validation_score": run.validation_score,
     }
 
 

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Container
 from contextlib import suppress
 
-from ai_engine.directory.protocol import Staged
+from ai_engine.directory.protocol import StagedFile
 from ai_engine.domain.entities import Digest, ModelVersion, Place
 from ai_engine.domain.errors import StorageError
 from ai_engine.registry import version_records
@@ -31,7 +31,7 @@ class Publication:
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
 
-    def publish(self, staged: Staged, version: ModelVersion, source: str | None, record: bytes) -> None:
+    def publish(self, staged: StagedFile, version: ModelVersion, source: str | None, record: bytes) -> None:
         """Put the staged file of a version in its place; the version is saved whether or not that works.
 
         Parameters

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from ai_engine.domain import clock
-from ai_engine.domain.entities import Activation, ModelVersion
+from ai_engine.domain.entities import Activation, ModelVersion, RunRecord
 from ai_engine.domain.errors import (
     ArtifactCorruptedError,
     CatalogueUnavailableError,
@@ -19,37 +19,46 @@ from ai_engine.domain.errors import (
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.search import EVERYTHING, Position, Search
 from ai_engine.registry.lookup import Lookup
-from ai_engine.registry.model_cache import LoadedModels
-from ai_engine.registry.model_loader import Reader
+from ai_engine.registry.model_loader import ModelLoader
 from ai_engine.registry.outage import Outage
-from ai_engine.registry.outage_view import Overlay, run_entry
+from ai_engine.registry.outage_view import OutageView
 from ai_engine.registry.stores import Stores
-from ai_engine.registry.unsaved_models import Memory
+from ai_engine.registry.unsaved_models import UnsavedModels
 
 log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
 
-class Reads:
-    """The questions; see Registry for what changes anything.
+class Queries:
+    """What can be asked; nothing here changes anything.
 
     Parameters
     ----------
     stores : Stores
         Where everything is.
-    loaded : LoadedModels
-        Where objects are kept once they are made.
+    outage : Outage
+        What waits for the catalogue.
+    unsaved : UnsavedModels
+        What is in memory only.
+    lookup : Lookup
+        Which version a name means.
+    loader : ModelLoader
+        Who makes the object of a version.
+
+    Attributes
+    ----------
+    damaged : mapping of str to str
+        What the last `verify` found wrong, by version.
     """
 
-    def __init__(self, stores: Stores, loaded: LoadedModels) -> None:
-        self._stores = stores
+    def __init__(
+        self, stores: Stores, outage: Outage, unsaved: UnsavedModels, lookup: Lookup, loader: ModelLoader
+    ) -> None:
         self._catalogue = stores.catalogue
-        self._reader = Reader(stores, loaded)
-        self._outage = Outage(stores)
-        self._lookup = Lookup(stores, self._outage)
-        self._memory = Memory()
-        self._damaged: dict[str, str] = {}
+        self._outage, self._unsaved = outage, unsaved
+        self._lookup, self._loader = lookup, loader
+        self.damaged: dict[str, str] = {}
 
     # -- objects -------------------------------------------------------------------------------------------
 
@@ -69,17 +78,18 @@ class Reads:
         ModelLoadError
             If this Python cannot make the object.
         """
-        held = self._memory.find(name, version)
+        held = self._unsaved.find(name, version)
         if held is not None:
             return held.model
         found = self._lookup.find(name, version)
-        return None if found is None else self._reader.load(found)
+        return None if found is None else self._loader.load(found)
 
     def export(self, name: str, version: str | None = None) -> bytes:
         """Return a version as a plain pickle, which needs nothing but `pickle.load`."""
-        return self._reader.plain(self._require(name, version))
+        return self._loader.plain(self.require(name, version))
 
-    def _require(self, name: str, version: str | None) -> ModelVersion:
+    def require(self, name: str, version: str | None = None) -> ModelVersion:
+        """Return a version, or the active one. Raises VersionNotFoundError."""
         found = self._lookup.find(name, version)
         if found is None:
             raise VersionNotFoundError(name, version, self.versions(name))
@@ -98,7 +108,7 @@ class Reads:
         damaged = {}
         for version in versions:
             try:
-                size = self._reader.reread(version).nbytes
+                size = self._loader.reread(version).nbytes
             except ArtifactCorruptedError as error:
                 size = 0
                 if self.find(version.name, version.version) == version:
@@ -106,17 +116,17 @@ class Reads:
                     log.error("%s", error)
             if not pause(size):
                 break
-        self._damaged = damaged
+        self.damaged = damaged
         return damaged
 
     # -- measurements --------------------------------------------------------------------------------------
 
     def performances(self, name: str, version: str | None = None) -> list[ModelPerformance]:
         """Return what was measured of a version, or of the active one, oldest first."""
-        held = self._memory.find(name, version)
+        held = self._unsaved.find(name, version)
         if held is not None:
             return list(held.performances)
-        found = self._require(name, version)
+        found = self.require(name, version)
         return self._ask(lambda overlay: overlay.performances(found.model_id))
 
     def latest_performance(self, name: str, version: str) -> ModelPerformance | None:
@@ -124,10 +134,10 @@ class Reads:
         measured = self.performances(name, version)
         return measured[-1] if measured else None
 
-    def runs(self, name: str, version: str | None = None) -> list[dict[str, Any]]:
+    def runs(self, name: str, version: str | None = None) -> list[RunRecord]:
         """Return the training records of a model, or of one of its versions, newest first."""
-        held = self._memory.runs(name, version)
-        kept = [run_entry(name, number, run) for number, run in reversed(held)]
+        held = self._unsaved.runs(name, version)
+        kept = [RunRecord(name, number, run) for number, run in reversed(held)]
         return kept + self._ask(lambda overlay: overlay.runs(name, version))
 
     # -- the active version over time ------------------------------------------------------------------------
@@ -136,7 +146,7 @@ class Reads:
         """Return every move of a model's active pointer, oldest first."""
         waiting = self._outage.waiting()
         with self._catalogue.read() as snapshot:
-            return Overlay(waiting, snapshot).activations(name)
+            return OutageView(waiting, snapshot).activations(name)
 
     def active_at(self, name: str, moment: datetime) -> str | None:
         """Return the version that was active at a moment; None where none was, or none is recorded."""
@@ -175,35 +185,51 @@ class Reads:
         from_database : bool
             False where the database cannot be read and these are the versions that this process knows.
         """
-        if limit is not None and (type(limit) is not int or limit < 0):
-            raise InvalidInputError("limit", f"{limit!r} is not a whole number of at least 0")
+        _check_limit(limit)
         search = search.of(name)
         waiting = self._outage.waiting()
         try:
             with self._catalogue.read() as snapshot:
-                entries, total = Overlay(waiting, snapshot).describe(search, limit, after)
+                entries, total = OutageView(waiting, snapshot).describe(search, limit, after)
         except CatalogueUnavailableError as error:
             self._outage.note(error)
-            entries, total = Overlay(waiting, None).describe(search, limit, after)
+            entries, total = OutageView(waiting, None).describe(search, limit, after)
             return entries, total, False
         return entries, total, True
+
+    def models(
+        self, limit: int | None = None, after: Position | None = None, search: Search = EVERYTHING
+    ) -> tuple[list[dict[str, Any]], int, bool]:
+        """Return a page of models, each an entry of `describe` for its active version; see there.
+
+        A model of which no version is active stands by its newest one. Each entry has in `versions` how many
+        the model has.
+        """
+        _check_limit(limit)
+        waiting = self._outage.waiting()
+        try:
+            with self._catalogue.read() as snapshot:
+                return *OutageView(waiting, snapshot).models(search, limit, after), True
+        except CatalogueUnavailableError as error:
+            self._outage.note(error)
+            return *OutageView(waiting, None).models(search, limit, after), False
 
     def versions(self, name: str) -> list[str]:
         """Return the versions of a model, oldest first."""
         known = self._ask(lambda overlay: overlay.versions(name))
-        return list(dict.fromkeys(known + self._memory.versions(name)))
+        return list(dict.fromkeys(known + self._unsaved.versions(name)))
 
     def names(self) -> list[str]:
         """Return every model that has a version, sorted."""
-        return sorted({*self._ask(Overlay.names), *self._memory.names()})
+        return sorted({*self._ask(OutageView.names), *self._unsaved.names()})
 
     def actives(self) -> dict[str, str]:
         """Return the active version of every model that has one, by name."""
-        return dict(sorted((self._ask(Overlay.actives) | self._memory.actives()).items()))
+        return dict(sorted((self._ask(OutageView.actives) | self._unsaved.actives()).items()))
 
     def active(self, name: str) -> str | None:
         """Return the active version of a model; None where none is."""
-        kept = self._memory.actives().get(name)
+        kept = self._unsaved.actives().get(name)
         if kept is not None:
             return kept
         found = None
@@ -219,12 +245,17 @@ class Reads:
         except CatalogueUnavailableError as error:
             self._outage.note(error)
 
-    def _ask(self, question: Callable[[Overlay], Answer]) -> Answer:
+    def _ask(self, question: Callable[[OutageView], Answer]) -> Answer:
         """Ask the catalogue with what waits for it; what waits alone where it cannot be read."""
         waiting = self._outage.waiting()  # before the snapshot, so that nothing falls in between
         try:
             with self._catalogue.read() as snapshot:
-                return question(Overlay(waiting, snapshot))
+                return question(OutageView(waiting, snapshot))
         except CatalogueUnavailableError as error:
             self._outage.note(error)
-            return question(Overlay(waiting, None))
+            return question(OutageView(waiting, None))
+
+
+def _check_limit(limit: object) -> None:
+    if limit is not None and (type(limit) is not int or limit < 0):
+        raise InvalidInputError("limit", f"{limit!r} is not a whole number of at least 0")

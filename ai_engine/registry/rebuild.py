@@ -10,7 +10,7 @@ from ai_engine.domain.digests import matches
 from ai_engine.domain.entities import Digest, Place
 from ai_engine.domain.errors import ConflictError
 from ai_engine.registry.stores import Stores
-from ai_engine.registry.version_records import Record, Records
+from ai_engine.registry.version_records import Record, VersionRecords
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +32,13 @@ def rebuild(stores: Stores) -> Rebuilt:
 
     What was measured at the time of saving comes back; later measurements were in the database alone.
     """
-    records = Records(stores.version_files)
+    records = VersionRecords(stores.version_files)
     actives = records.actives()
     done = Rebuilt([], [])
     pending = list(records)
     while pending:
         batch, pending = pending[:_BATCH], pending[_BATCH:]
-        with stores.catalogue.write() as work:
+        with stores.catalogue.write(_ACTOR, alone=True) as work:
             for record in batch:
                 known = work.find(record.new.name, record.version)
                 if known is None or known.model_id != record.new.model_id:
@@ -72,7 +72,7 @@ def _add(stores: Stores, work: Transaction, record: Record, active: bool) -> str
     elif not _stored(stores, digest):
         return "its artifact is missing or changed"
     try:
-        work.add(new, data, lambda _: record.model_path, _ACTOR)
+        work.add(new, data, record.model_path)
     except ConflictError as error:  # raised before anything was written
         return str(error)
     return None

@@ -1,83 +1,97 @@
-"""The use cases of a model registry, each one transaction.
+"""A model registry: what can be asked of it, and what changes it, each change one transaction.
 
-Bytes become durable first, then a row makes them visible: a crash between the two leaves bytes that nobody
-names, never a version without bytes. What a reader sees is always a committed row. Nothing here knows which
-database or which store it works over, and nothing here holds a lock.
+What a reader sees is always a committed row. Nothing here knows which database or which store it works over,
+and nothing here holds a lock.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
-from secrets import token_hex
-from typing import Any
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from ai_engine.catalogue.protocol import Transaction
-from ai_engine.domain import clock, versions
-from ai_engine.domain.entities import (
-    Artifact,
-    Digest,
-    ModelId,
-    ModelVersion,
-    NewVersion,
-    Place,
-    Run,
-    SavedVersion,
-)
+from ai_engine.domain.entities import Health, ModelVersion, PointerMove, Run, SavedVersion
 from ai_engine.domain.errors import (
-    AIEngineError,
     CatalogueUnavailableError,
     InvalidInputError,
     ModelNotFoundError,
-    OutcomeUnknownError,
-    SerializationError,
     StorageError,
     VersionActiveError,
-    VersionExistsError,
     VersionNotFoundError,
 )
-from ai_engine.domain.json_values import plain
-from ai_engine.domain.locks import let_go
-from ai_engine.domain.names import check_name, check_version
 from ai_engine.domain.performance import ModelPerformance, checked
 from ai_engine.domain.retention import Policy
 from ai_engine.domain.search import Field
-from ai_engine.registry import version_records
+from ai_engine.registry.active_pointer import ActivePointer, require
+from ai_engine.registry.lookup import Lookup
 from ai_engine.registry.lost_versions import LostVersions
-from ai_engine.registry.model_cache import LoadedModels
-from ai_engine.registry.outage import NumberPromisedError, OvertakenError
+from ai_engine.registry.model_cache import ModelCache
+from ai_engine.registry.model_loader import ModelLoader
+from ai_engine.registry.outage import Outage
 from ai_engine.registry.publication import Publication
-from ai_engine.registry.queries import Reads
-from ai_engine.registry.retention import Retention
-from ai_engine.registry.serialized_model import Prepared, prepared
+from ai_engine.registry.queries import Queries
+from ai_engine.registry.retention import CleanUp, Retention
+from ai_engine.registry.saver import Saver, new_version
 from ai_engine.registry.stores import Stores
 from ai_engine.registry.sweep import Sweeper
+from ai_engine.registry.unsaved_models import UnsavedModels
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from ai_engine.registry.doctor import Finding
 
 
-class Registry(Reads):
+class Registry:
     """A model registry over its stores.
 
     Parameters
     ----------
     stores : Stores
         Where everything is.
-    loaded : LoadedModels
+    loaded : ModelCache
         Where objects are kept once they are made.
     actor : str
-        Who it is that moves pointers, where a call does not say.
+        Who changes something.
     """
 
-    def __init__(self, stores: Stores, loaded: LoadedModels, actor: str) -> None:
-        super().__init__(stores, loaded)
-        self._actor = actor
+    def __init__(self, stores: Stores, loaded: ModelCache, actor: str) -> None:
+        self._stores, self._actor = stores, actor
+        self._outage = Outage(stores)
+        self._unsaved = UnsavedModels()
+        self._lost = LostVersions(stores)
+        self._publication = Publication(stores)
         self._sweeper = Sweeper(stores)
         self._retention = Retention(stores, self._sweeper)
-        self._publication = Publication(stores)
-        self._lost = LostVersions(stores)
+        self._pointer = ActivePointer(stores, self._outage, self._unsaved)
+        lookup, loader = Lookup(stores, self._outage), ModelLoader(stores, loaded)
+        self._queries = Queries(stores, self._outage, self._unsaved, lookup, loader)
+        self._saver = Saver(
+            stores=stores,
+            outage=self._outage,
+            unsaved=self._unsaved,
+            lookup=lookup,
+            loader=loader,
+            pointer=self._pointer,
+            sweeper=self._sweeper,
+            publication=self._publication,
+            lost=self._lost,
+        )
+        # What can be asked is told in `queries`.
+        self.find, self.load, self.export = self._queries.find, self._queries.load, self._queries.export
+        self.describe, self.models = self._queries.describe, self._queries.models
+        self.verify = self._queries.verify
+        self.performances, self.runs = self._queries.performances, self._queries.runs
+        self.latest_performance = self._queries.latest_performance
+        self.names, self.versions = self._queries.names, self._queries.versions
+        self.active, self.actives = self._queries.active, self._queries.actives
+        self.activations, self.active_at = self._queries.activations, self._queries.active_at
+
+    def as_actor(self, actor: str) -> Registry:
+        """Return the same registry for somebody else, whose name is written down with every change."""
+        other = copy.copy(self)
+        other._actor = actor
+        return other
 
     def open(self) -> None:
         """Open the catalogue, take in what waited for it, and finish what killed writers had begun.
@@ -86,7 +100,7 @@ class Registry(Reads):
         """
         try:
             self._outage.inspect()
-            self._catalogue.catalogue_id  # noqa: B018  # the property opens
+            self._stores.catalogue.catalogue_id  # noqa: B018  # the property opens
             self._outage.replay()
             self._lost.look()
             self._publication.finish_interrupted()
@@ -98,7 +112,7 @@ class Registry(Reads):
 
     def close(self) -> None:
         """Let go of everything that is open."""
-        self._catalogue.close()
+        self._stores.catalogue.close()
 
     # -- saving --------------------------------------------------------------------------------------------
 
@@ -114,9 +128,15 @@ class Registry(Reads):
         activate: bool = True,
         performance: ModelPerformance | None = None,
         run: Run | None = None,
-        actor: str | None = None,
+        save_id: str | None = None,
     ) -> SavedVersion:
         """Save an object as a new version of a model, with what was measured of it, in one commit.
+
+        Parameters
+        ----------
+        save_id : str or None
+            Tells this save from all others of the model. A caller that does not know whether a save came
+            through repeats it with the same id, and is answered what the first one came to.
 
         Raises
         ------
@@ -129,10 +149,10 @@ class Registry(Reads):
         StorageError
             If neither the catalogue nor the outage journal can take it.
         """
-        new = _new_version(name, version, model_type, algorithms, metadata, activate, performance, run)
-        if version is not None and self._memory.find(name, version) is not None:
-            raise VersionExistsError(name, version)
-        return self._save(new, model, actor)
+        new = new_version(
+            name, version, model_type, algorithms, metadata, activate, performance, run, save_id
+        )
+        return self._saver.save(new, model, self._actor, once=save_id is not None)
 
     def register(self, name: str, model: object, version: str) -> None:
         """Save an object under a given version, or keep it in memory where it cannot be stored.
@@ -142,190 +162,36 @@ class Registry(Reads):
         VersionExistsError
             If the version exists with other bytes.
         """
-        new = _new_version(name, version, None, None, None, True, None, None)
-        try:
-            self._save(new, model, None, known_counts=True)
-        except OutcomeUnknownError:
-            raise
-        except (SerializationError, StorageError) as error:
-            self._memory.hold(name, version, model)
-            log.warning("%s@%s is kept in memory only and ends with this process: %s", name, version, error)
-
-    def _save(
-        self, new: NewVersion, model: object, actor: str | None, known_counts: bool = False
-    ) -> SavedVersion:
-        """Save an object; with `known_counts` a version of equal bytes that there is counts as saved."""
-        what = f"the model {new.name!r}"
-
-        def refuse_early() -> None:
-            if not known_counts and new.version is not None and self._known(new) is not None:
-                raise VersionExistsError(new.name, new.version)
-
-        try:
-            with prepared(what, model, self._stores.artifacts, refuse_early, self._sweeper.discard) as ready:
-                known = self._known(new) if known_counts else None
-                if known is None:
-                    return self._commit(replace(new, artifact=ready.artifact), ready, actor)
-                if self._reader.digest(known) != ready.artifact.digest:
-                    raise VersionExistsError(known.name, known.version)
-                self._activate_again(known)
-                return SavedVersion(known.model_id, known.name, known.version, active=True)
-        except AIEngineError:
-            raise  # from before the commit
-        except BaseException as error:
-            let_go(error.__traceback__)
-            self._take_back(new)
-            self._sweeper.discard()  # what the frames held until now
-            raise
-
-    def _take_back(self, new: NewVersion) -> None:
-        """Forget a version whose save was interrupted, perhaps after the commit: nobody was told of it."""
-        try:
-            self._outage.take_back(new.model_id)
-            with self._catalogue.read() as snapshot:
-                saved = snapshot.find_id(new.model_id)
-            if saved is not None:
-                with self._catalogue.write() as work:
-                    files = self._retention.files(saved)
-                    work.withdraw(saved, files, actor=self._actor, at=clock.now())
-                self._sweeper.sweep()
-        except StorageError as error:
-            raise OutcomeUnknownError(new.model_id, error) from error
-
-    def _activate_again(self, known: ModelVersion) -> None:
-        """Make a version active that is stored already, if it is not and the catalogue takes it."""
-        if self.active(known.name) == known.version:
-            return
-        try:
-            self.activate(known.name, known.version)
-        except CatalogueUnavailableError as error:
-            self._outage.note(error)
-            log.warning("%s is stored and cannot be made active now: %s", known.label, error)
-
-    def _known(self, new: NewVersion) -> ModelVersion | None:
-        try:
-            return self._lookup.find(new.name, new.version)
-        except CatalogueUnavailableError:
-            return None  # the save will wait for it, and a number that is taken is found then
-
-    def _commit(self, new: NewVersion, ready: Prepared, actor: str | None) -> SavedVersion:
-        actor = actor or self._actor
-        try:
-            saved = self._commit_behind_what_waits(new, ready, actor)
-            self._outage.clear()
-        except CatalogueUnavailableError as error:
-            self._outage.note(error)
-            saved = self._outage.save(new, ready, self._memory.versions(new.name), actor)
-        if saved.active:
-            self._memory.yield_activity(saved.name)
-        return saved
-
-    def _commit_behind_what_waits(self, new: NewVersion, ready: Prepared, actor: str) -> SavedVersion:
-        lost = self._lost.versions(new.name)
-        if new.version in lost:
-            raise VersionExistsError(new.name, str(new.version), self._lost.reason)
-        taken = lost | set(self._memory.versions(new.name))
-        while True:
-            self._outage.replay()
-            try:
-                return self._commit_row(new, ready, actor, taken)
-            except OvertakenError:
-                continue
-            except NumberPromisedError as error:
-                if new.version is not None:
-                    raise VersionExistsError(new.name, new.version) from error
-                taken.add(error.version)
-
-    def _commit_row(self, new: NewVersion, ready: Prepared, actor: str, taken: set[str]) -> SavedVersion:
-        artifacts, version_files = self._stores.artifacts, self._stores.version_files
-        with version_files.stage(new.model_id, ready.data) as staged:
-            # Left after the commit: until then nobody is told a number that is about to be ours.
-            with ExitStack() as settled, self._catalogue.write() as work:
-                promised = settled.enter_context(self._outage.settled(new.name))
-                digest = _digest(new.artifact)
-                source = None
-                if ready.data is None:
-                    if not artifacts.has(digest):  # a sweep took equal bytes that were known before
-                        ready.renew()
-                    source = artifacts.path(digest)
-                if source is None:
-                    twin = work.user(digest)
-                    source = twin.model_path if twin else None
-                new = _numbered(new, taken | promised, work.highest)
-                version = work.add(new, ready.data, lambda number: self._path(work, new.name, number), actor)
-            record = version_records.write(new, version.version)
-            self._publication.publish(staged, version, source, record)
-        return SavedVersion(new.model_id, new.name, version.version, active=new.activate)
-
-    def _path(self, work: Transaction, name: str, number: str) -> str:
-        """Return a path for a new version; one that still awaits removal is ours to use again."""
-
-        def take_back(path: str) -> bool:
-            if not work.is_debris(path):
-                self._outage.check_promise(name, number)
-                return False
-            work.forget_debris([path, self._stores.version_files.record_path(path)])
-            return True
-
-        return self._stores.version_files.path(name, number, take_back)
+        new = new_version(name, version, None, None, None, True, None, None)
+        self._saver.register(new, model, self._actor)
 
     # -- the active version --------------------------------------------------------------------------------
 
-    def activate(
-        self, name: str, version: str, actor: str | None = None, reason: str = "activated"
-    ) -> dict[str, str | None]:
-        """Make a version the one that `load(name)` returns.
-
-        Returns
-        -------
-        dict
-            `version` and `previous_version`, the latter None where none was active.
-        """
-        held = self._memory.find(name, version)
+    def activate(self, name: str, version: str, reason: str = "activated") -> PointerMove:
+        """Make a version the one that `load(name)` returns. Raises VersionNotFoundError."""
+        held = self._unsaved.find(name, version)
         if held is not None:
             previous = self.actives().get(name)
-            self._memory.hold(name, version, held.model)
-            return {"version": version, "previous_version": previous}
-        with self._writing() as work:
-            found = _found(work, name, version)
-            before = work.activate(found, actor or self._actor, reason, clock.now())
-        self._point(found)
-        self._memory.yield_activity(name)
-        return {"version": version, "previous_version": before}
+            self._unsaved.hold(name, version, held.model)
+            return PointerMove(version, previous)
+        return self._pointer.activate(name, version, self._actor, reason)
 
-    def roll_back(self, name: str, actor: str | None = None) -> dict[str, str | None]:
-        """Make the version active that was active before; see `activate`.
+    def roll_back(self, name: str) -> PointerMove:
+        """Make the version active that was active before; a rollback is itself no step to go back to.
 
         Raises
         ------
         NoPreviousVersionError
             If none is left to go back to.
         """
-        with self._writing() as work:
-            if not work.versions(name):
-                raise ModelNotFoundError(name)
-            version, previous = work.roll_back(name, actor or self._actor, clock.now())
-            found = work.find(name, version)
-        if found is not None:
-            self._point(found)
-        self._memory.yield_activity(name)
-        return {"version": version, "previous_version": previous}
-
-    def _point(self, version: ModelVersion) -> None:
-        """Write down, for a catalogue that is lost one day, which version is active."""
-        try:
-            self._stores.version_files.point(
-                version.name, version_records.pointer(version, clock.to_text(clock.now()))
-            )
-        except StorageError as error:
-            log.error("that %s is active cannot be written down beside the models: %s", version.label, error)
+        return self._pointer.roll_back(name, self._actor)
 
     # -- forgetting ----------------------------------------------------------------------------------------
 
     def delete(self, name: str, version: str) -> int:
         """Forget a version; return the bytes that the disk got back. Raises VersionActiveError."""
-        with self._writing() as work:
-            found = _found(work, name, version)
+        with self._outage.writing(self._actor) as work:
+            found = require(work, name, version)
             if found.is_active:
                 raise VersionActiveError(name, version)
             self._retention.drop(work, [found])
@@ -333,27 +199,21 @@ class Registry(Reads):
 
     def pin(self, name: str, version: str, pinned: bool = True) -> None:
         """Keep a version from every clean-up, or let it go."""
-        with self._writing() as work:
-            work.pin(_found(work, name, version), pinned)
+        with self._outage.writing(self._actor) as work:
+            work.pin(require(work, name, version), pinned)
 
-    def clean_up(self, policy: Policy | int, dry_run: bool = False) -> dict[str, Any]:
+    def clean_up(self, policy: Policy | int, dry_run: bool = False) -> CleanUp:
         """Keep what a policy says, or so many of the highest versions of each model, and free the rest.
 
-        Returns
-        -------
-        dict
-            `removed`, a list of names and versions, and `freed_bytes`, by the disk's own account; of a dry
-            run, what would be removed and freed.
+        A dry run tells what would be removed and freed, and changes nothing.
         """
         wanted = policy if isinstance(policy, Policy) else Policy(keep_versions=_number(policy))
         self._outage.replay()
-        plan = self._retention.plan(wanted) if dry_run else self._retention.apply(wanted)
-        removed = [{"name": version.name, "version": version.version} for version in plan.dropped]
-        return {"removed": removed, "freed_bytes": plan.freed_bytes}
+        return self._retention.plan(wanted) if dry_run else self._retention.apply(wanted, self._actor)
 
     def index(self, field: Field) -> None:
         """Give the values of a field an index, for searches among very many versions."""
-        with self._writing() as work:
+        with self._outage.writing(self._actor) as work:
             work.index(field)
 
     # -- measuring -----------------------------------------------------------------------------------------
@@ -365,11 +225,11 @@ class Registry(Reads):
                 raise InvalidInputError(
                     "performance", f"is a {type(performance).__name__}, no ModelPerformance"
                 )
-        held = self._memory.find(name, version)
+        held = self._unsaved.find(name, version)
         if held is not None:
             held.performances.extend(map(checked, performances))
             return
-        found = self._require(name, version)
+        found = self._queries.require(name, version)
         self._write_or_wait(
             found,
             lambda work: work.record(found.model_id, performances),
@@ -378,11 +238,11 @@ class Registry(Reads):
 
     def record_run(self, name: str, version: str, run: Run) -> None:
         """Append a training record of a version. Raises VersionNotFoundError."""
-        held = self._memory.find(name, version)
+        held = self._unsaved.find(name, version)
         if held is not None:
             held.runs.append(run)
             return
-        found = self._require(name, version)
+        found = self._queries.require(name, version)
         self._write_or_wait(
             found,
             lambda work: work.record_run(found.model_id, run),
@@ -393,7 +253,7 @@ class Registry(Reads):
         self, version: ModelVersion, write: Callable[[Transaction], None], wait: Callable[[], None]
     ) -> None:
         try:
-            with self._writing() as work:
+            with self._outage.writing(self._actor) as work:
                 write(work)
         except CatalogueUnavailableError as error:
             self._outage.note(error)
@@ -401,105 +261,42 @@ class Registry(Reads):
         except ModelNotFoundError as error:  # deleted since it was found
             raise VersionNotFoundError(version.name, version.version) from error
 
-    @contextmanager
-    def _writing(self) -> Iterator[Transaction]:
-        """Write to the catalogue after what waited for it, and remember how that went."""
-        self._outage.replay()
-        with self._catalogue.write() as work:
-            yield work
-        self._outage.clear()
-
     # -- health --------------------------------------------------------------------------------------------
 
-    def health(self) -> dict[str, Any]:
+    def health(self) -> Health:
         """Try to take the write lock, give the catalogue what waits for it, and say how that went."""
         try:
-            with self._writing():
+            with self._outage.writing(self._actor):
                 pass
         except StorageError as error:
             if str(error) != self._outage.reason:
                 self._outage.note(error)
         waiting = self._outage.count()
-        kept = self._memory.count()
         if self._lost.reason:
             self._look_again()
         reason = self._outage.reason or self._lost.reason or self._outage.complaint()
-        return {
-            "status": "degraded" if reason or waiting else "healthy",
-            "reason": reason,
-            "waiting": waiting,
-            "in_memory_only": kept,
-            "damaged": sorted(self._damaged),
-            "journal": self._stores.journal.location,
-            "database": self._catalogue.location,
-        }
+        return Health(
+            status="degraded" if reason or waiting else "healthy",
+            reason=reason,
+            waiting=waiting,
+            in_memory_only=self._unsaved.count(),
+            damaged=tuple(sorted(self._queries.damaged)),
+            journal=self._stores.journal.location,
+            database=self._stores.catalogue.location,
+        )
+
+    def examine(
+        self, repair: bool = False, progress: Callable[[int, int], None] | None = None
+    ) -> list[Finding]:
+        """Check that every version has its bytes and every byte its version; see `doctor`."""
+        from ai_engine.registry.doctor import Doctor  # rarely needed, and slow to import
+
+        return Doctor(self._stores).examine(repair, progress or (lambda _done, _total: None))
 
     def _look_again(self) -> None:
         """Take note of what was added again, or given up, since the opening."""
         with suppress(StorageError):
             self._lost.look()
-
-
-def _new_version(
-    name: str,
-    version: str | None,
-    model_type: str | None,
-    algorithms: Iterable[str] | None,
-    metadata: Mapping[str, Any] | None,
-    activate: bool,
-    performance: ModelPerformance | None,
-    run: Run | None,
-) -> NewVersion:
-    """Check all that a caller said of a version before anything is written."""
-    check_name(name)
-    if version is not None:
-        check_version(version)
-    if isinstance(algorithms, str) or not (algorithms is None or isinstance(algorithms, Iterable)):
-        raise InvalidInputError("algorithms", f"{algorithms!r} is no list; give a list of names")
-    if metadata is not None and not isinstance(metadata, Mapping):
-        raise InvalidInputError("metadata", f"is a {type(metadata).__name__}; give a dict")
-    if model_type is not None and not isinstance(model_type, str):
-        raise InvalidInputError("model_type", f"{model_type!r} is no text")
-    if not isinstance(activate, int) and type(activate).__name__ not in ("bool", "bool_"):  # numpy's
-        raise InvalidInputError("activate", f"{activate!r} is neither True nor False")
-    return NewVersion(
-        model_id=ModelId(f"{name}#{token_hex(8)}"),
-        name=name,
-        version=version,
-        model_type=model_type and plain("model_type", model_type),
-        algorithms=() if algorithms is None else tuple(plain("algorithms", list(algorithms))),
-        metadata=plain("metadata", metadata) if metadata else {},
-        activate=bool(activate),
-        artifact=Artifact(Place.ROW, None, "", None),
-        created_at=clock.now(),
-        performance=performance,
-        run=run,
-    )
-
-
-def _numbered(new: NewVersion, taken: set[str], highest: Callable[[str], str | None]) -> NewVersion:
-    """Return a version with a number behind those that were given and the catalogue does not know."""
-    if not taken:
-        return new
-    if new.version is not None:
-        if new.version in taken:
-            raise VersionExistsError(new.name, new.version)
-        return new
-    known = [version for version in (*taken, highest(new.name)) if version and versions.parse(version)]
-    number = versions.next_patch(max(known, key=lambda v: versions.parse(v) or (-1,), default=None))
-    return replace(new, version=number)
-
-
-def _digest(artifact: Artifact) -> Digest:
-    assert artifact.digest is not None  # `prepared` computed it
-    return artifact.digest
-
-
-def _found(work: Transaction, name: str, version: str) -> ModelVersion:
-    found = work.find(name, version)
-    if found is None:
-        raise VersionNotFoundError(name, version, [known.version for known in work.versions(name)])
-    return found
 
 
 def _number(keep_versions: object) -> int:

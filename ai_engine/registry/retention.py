@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ai_engine.catalogue.protocol import Transaction
+from ai_engine.directory.protocol import VersionFiles
 from ai_engine.domain import clock
 from ai_engine.domain.entities import ModelVersion, Place
 from ai_engine.domain.errors import StorageError, StorageFullError
@@ -18,8 +19,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What a policy drops, and the bytes that the disk gets back."""
+class CleanUp:
+    """What a policy drops, and the bytes that the disk gets back, by its own account."""
 
     dropped: list[ModelVersion]
     freed_bytes: int
@@ -39,7 +40,7 @@ class Retention:
     def __init__(self, stores: Stores, sweeper: Sweeper) -> None:
         self._stores, self._sweeper = stores, sweeper
 
-    def plan(self, policy: Policy) -> Plan:
+    def plan(self, policy: Policy) -> CleanUp:
         """Return what the policy would do now. The database is asked by doing it and taking it back."""
         before = self._stores.catalogue.allocated()
         dropped: list[ModelVersion] = []
@@ -51,19 +52,19 @@ class Retention:
 
         after = self._stores.catalogue.rehearse(rehearse)
         if not dropped:
-            return Plan([], 0)
-        return Plan(dropped, self._footprint(dropped) + max(0, before - after))
+            return CleanUp([], 0)
+        return CleanUp(dropped, self._footprint(dropped) + max(0, before - after))
 
-    def apply(self, policy: Policy) -> Plan:
+    def apply(self, policy: Policy, by: str) -> CleanUp:
         """Drop what the policy does not keep and free its bytes, by the disk's own account."""
         before = self._stores.catalogue.allocated()
         try:
-            dropped = self._drop_all(policy)
+            dropped = self._drop_all(policy, by)
         except StorageFullError:
             self._stores.version_files.spend_reserve()
-            dropped = self._drop_all(policy)
+            dropped = self._drop_all(policy, by)
         if not dropped:
-            return Plan([], 0)
+            return CleanUp([], 0)
         freed = self._sweeper.sweep_if_possible()
         try:
             self._stores.version_files.tidy()
@@ -72,10 +73,10 @@ class Retention:
             log.warning("the database will be made smaller by the next clean-up: %s", error)
         freed += max(0, before - self._stores.catalogue.allocated())
         self._stores.version_files.keep_reserve()
-        return Plan(dropped, freed)
+        return CleanUp(dropped, freed)
 
-    def _drop_all(self, policy: Policy) -> list[ModelVersion]:
-        with self._stores.catalogue.write() as work:
+    def _drop_all(self, policy: Policy, by: str) -> list[ModelVersion]:
+        with self._stores.catalogue.write(by) as work:
             dropped = to_drop(work.candidates(policy), policy, clock.now())
             self.drop(work, dropped)
         return dropped
@@ -83,17 +84,11 @@ class Retention:
     def drop(self, work: Transaction, versions: Iterable[ModelVersion]) -> None:
         """Forget versions; their files wait for the next sweep."""
         for version in versions:
-            work.drop(version, self.files(version))
-
-    def files(self, version: ModelVersion) -> list[str]:
-        """Return the files of a version that go with it."""
-        if version.artifact.place is Place.PATH:
-            return []  # the original software made it, and it is not ours to remove
-        return [version.model_path, self._stores.version_files.record_path(version.model_path)]
+            work.drop(version, files_of(version, self._stores.version_files))
 
     def _footprint(self, dropped: list[ModelVersion]) -> int:
         gone = {version.seq for version in dropped}
-        paths = [path for version in dropped for path in self.files(version)]
+        paths = [path for version in dropped for path in files_of(version, self._stores.version_files)]
         unseen = 0
         with self._stores.catalogue.read() as snapshot:
             stored = [v.artifact for v in dropped if v.artifact.place is Place.STORE]
@@ -106,3 +101,10 @@ class Retention:
                 else:
                     paths.append(path)
         return self._stores.version_files.footprint(paths) + unseen
+
+
+def files_of(version: ModelVersion, version_files: VersionFiles) -> list[str]:
+    """Return the files of a version that go with it."""
+    if version.artifact.place is Place.PATH:
+        return []  # the original software made it, and it is not ours to remove
+    return [version.model_path, version_files.record_path(version.model_path)]

@@ -67,7 +67,8 @@ def prepared(
                 place, digest, size = Place.ROW, digest_of(dumped.data), len(dumped.data)
             else:
                 place, (digest, size) = Place.STORE, writers[0].finish()
-            artifact = Artifact(place, digest, dumped.format, size, dumped.python, dumped.packages)
+            stored_in = store.store_id if place is Place.STORE else None
+            artifact = Artifact(place, digest, dumped.format, size, dumped.python, dumped.packages, stored_in)
             yield Prepared(artifact, dumped.data, lambda: [writer.finish() for writer in writers])
     except OutcomeUnknownError:
         raise  # the version may be there, and needs them

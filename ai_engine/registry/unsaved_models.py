@@ -19,7 +19,7 @@ class Held:
     runs: list[Run] = field(default_factory=list)
 
 
-class Memory:
+class UnsavedModels:
     """Versions by name that no store has."""
 
     def __init__(self) -> None:

@@ -49,7 +49,7 @@ def pointer(version: ModelVersion, at: str) -> bytes:
     ).encode()
 
 
-class Records:
+class VersionRecords:
     """All records of a directory, read once for as long as none comes or goes.
 
     Parameters
@@ -84,16 +84,27 @@ class Records:
 
     def find(self, name: str, version: str | None) -> ModelVersion | None:
         """Return a version, or the one that became active last."""
-        active = self.actives().get(name)
+        if version is None:
+            active = self.actives().get(name)
+            return None if active is None else self.find_id(active)
         for seq, record in enumerate(self, start=1):
-            new = record.new
-            wanted = new.model_id == active if version is None else record.version == version
-            if new.name == name and wanted:
-                is_active = new.model_id == active
-                return ModelVersion(
-                    new.model_id, name, record.version, seq, is_active, record.model_path, new.artifact
-                )
+            if (record.new.name, record.version) == (name, version):
+                return self._as_version(seq, record)
         return None
+
+    def find_id(self, model_id: str) -> ModelVersion | None:
+        """Return the version of an id."""
+        for seq, record in enumerate(self, start=1):
+            if record.new.model_id == model_id:
+                return self._as_version(seq, record)
+        return None
+
+    def _as_version(self, seq: int, record: Record) -> ModelVersion:
+        new = record.new
+        is_active = self._actives.get(new.name) == new.model_id
+        return ModelVersion(
+            new.model_id, new.name, record.version, seq, is_active, record.model_path, new.artifact
+        )
 
     def _read(self) -> None:
         stamp = self._version_files.stamp()

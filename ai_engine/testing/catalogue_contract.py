@@ -25,6 +25,7 @@ from ai_engine.domain.entities import (
     NewVersion,
     Place,
     Run,
+    RunRecord,
     Seal,
 )
 from ai_engine.domain.errors import (
@@ -34,14 +35,14 @@ from ai_engine.domain.errors import (
     NoPreviousVersionError,
     VersionExistsError,
 )
-from ai_engine.domain.filters import parse_search
+from ai_engine.domain.filters import parse_field, parse_search
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.retention import Policy
 from ai_engine.domain.search import EVERYTHING, FIELDS, Compare, Field, Kind, Order, Search, value_of
 
 OpenCatalogue = Callable[[], Catalogue]
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
-SEAL = Seal(Identity(1, 2**53, 3, 4, 5), digest_of(b"code"))
+SEAL = Seal(Identity("1:2:3"), digest_of(b"code"))
 # One of every kind of condition, on values of every kind, known and unknown.
 FILTERS = (
     "name = 'cpu'",
@@ -77,8 +78,14 @@ def new(
 
 def add(catalogue: Catalogue, version: NewVersion) -> ModelVersion:
     """Add a version in a transaction of its own."""
-    with catalogue.write() as work:
-        return work.add(version, b"x", lambda number: f"/models/{version.name}@{number}.pkl", "tester")
+    with catalogue.write("tester") as work:
+        return insert(work, version, b"x")
+
+
+def insert(work: Transaction, version: NewVersion, data: bytes | None) -> ModelVersion:
+    """Add a version, which gets the next number where it has none."""
+    numbered = replace(version, version=version.version or work.next_number(version.name))
+    return work.add(numbered, data, f"/models/{version.name}@{numbered.version}.pkl")
 
 
 def measured(mae: float | None) -> ModelPerformance:
@@ -130,7 +137,7 @@ class CatalogueContract:
         """Whatever was done before it in the block."""
         catalogue = open_catalogue()
         with pytest.raises(ZeroDivisionError), catalogue.write() as work:
-            work.add(new(), b"x", str, "tester")
+            insert(work, new(), b"x")
             raise ZeroDivisionError
         with catalogue.read() as snapshot:
             assert snapshot.everything() == []
@@ -154,9 +161,9 @@ class CatalogueContract:
         catalogue = open_catalogue()
         first, second, third = (add(catalogue, new()) for _ in range(3))
         with catalogue.write() as work:
-            assert work.roll_back("cpu", "tester", MOMENT) == ("1.0.1", "1.0.2")
-            assert work.activate(first, "tester", "why not", MOMENT - timedelta(days=1)) == "1.0.1"
-            assert work.activate(first, "tester", "again", MOMENT) == "1.0.0"
+            assert work.roll_back("cpu", MOMENT) == ("1.0.1", "1.0.2")
+            assert work.activate(first, "why not", MOMENT - timedelta(days=1)) == "1.0.1"
+            assert work.activate(first, "again", MOMENT) == "1.0.0"
         with catalogue.read() as snapshot:
             moves = snapshot.activations("cpu")
             assert [move.version for move in moves] == ["1.0.0", "1.0.1", "1.0.2", "1.0.1", "1.0.0"]
@@ -166,7 +173,7 @@ class CatalogueContract:
             work.drop(second, [])
             assert [v.model_id for v in work.versions("cpu")] == [first.model_id, third.model_id]
             with pytest.raises(NoPreviousVersionError):
-                work.roll_back("cpu", "tester", MOMENT)
+                work.roll_back("cpu", MOMENT)
 
     def test_measurements_are_appended(self, open_catalogue: OpenCatalogue) -> None:
         """And an unknown number stays unknown."""
@@ -179,7 +186,7 @@ class CatalogueContract:
             assert snapshot.performances(added.model_id) == [measured(0.5), measured(None)]
             assert snapshot.latest_performance(added.model_id) == measured(None)
             (run,) = snapshot.runs("cpu")
-            assert (run["started"], run["dataset_size"], run["validation_score"]) == (MOMENT, 7, None)
+            assert (run.run.started, run.run.dataset_size, run.run.validation_score) == (MOMENT, 7, None)
             ((entry, *_),) = (snapshot.describe(EVERYTHING, None, None),)
             assert (entry["metric_count"], entry["avg_accuracy"]) == (2, None)
         with pytest.raises(ModelNotFoundError), catalogue.write() as work:
@@ -223,7 +230,7 @@ class CatalogueContract:
 
     def test_a_seal_and_a_replay_are_remembered(self, open_catalogue: OpenCatalogue) -> None:
         """Across openings."""
-        seal = Seal(Identity(1, 2**53, 3, 4, 5), digest_of(b"code"))
+        seal = Seal(Identity("1:2:3"), digest_of(b"code"))
         with open_catalogue().write() as work:
             work.set_seal(digest_of(b"x"), seal, MOMENT)
             work.set_seal(digest_of(b"x"), seal, MOMENT)
@@ -287,9 +294,10 @@ class CatalogueContract:
             assert snapshot.performances(added.model_id) == [full(0.5), full(0.75)]
             assert snapshot.latest_performance("nobody") is None
             assert snapshot.performances("nobody") == []
-            (run,) = snapshot.runs("cpu", "2.0")
-            assert (run["name"], run["version"], run["hyperparameters"]) == ("cpu", "2.0", {"k": [1]})
-            assert (run["started"], run["completed"], run["validation_score"]) == (MOMENT, MOMENT, 0.25)
+            (record,) = snapshot.runs("cpu", "2.0")
+            assert record == RunRecord(
+                "cpu", "2.0", Run(MOMENT, MOMENT, record.run.dataset_size, {"k": [1]}, 0.25)
+            )
             assert snapshot.runs("cpu", "1.0.0") == snapshot.runs("memory") == []
 
     def test_a_version_is_described_with_every_column(self, open_catalogue: OpenCatalogue) -> None:
@@ -340,8 +348,8 @@ class CatalogueContract:
         with catalogue.write() as work:
             for size, version in enumerate([*versions, versions[0]]):
                 work.record_run(version.model_id, Run(MOMENT, None, size))
-            assert [run["dataset_size"] for run in work.runs("cpu")] == [2, 1, 0]
-            assert [run["dataset_size"] for run in work.runs("cpu", "1.0.0")] == [2, 0]
+            assert [record.run.dataset_size for record in work.runs("cpu")] == [2, 1, 0]
+            assert [record.run.dataset_size for record in work.runs("cpu", "1.0.0")] == [2, 0]
         with pytest.raises(ModelNotFoundError), catalogue.write() as work:
             work.record_run("nobody", Run(MOMENT, None, 1))
 
@@ -351,14 +359,14 @@ class CatalogueContract:
         first, second = add(catalogue, new()), add(catalogue, new())
         aside = add(catalogue, new(activate=False))
         with catalogue.write() as work:
-            work.withdraw(aside, ["/models/aside"], "tester", MOMENT)
+            work.withdraw(aside, ["/models/aside"], MOMENT)
             assert work.actives() == {"cpu": "1.0.1"}
-            work.withdraw(second, [], "tester", MOMENT)
+            work.withdraw(second, [], MOMENT)
             assert work.actives() == {"cpu": "1.0.0"}
             found = work.find("cpu")
             assert found is not None
             assert (found.version, found.is_active) == ("1.0.0", True)
-            work.withdraw(first, [], "tester", MOMENT)
+            work.withdraw(first, [], MOMENT)
             assert work.actives() == {}
             assert work.find("cpu") is None
             assert work.names() == []
@@ -376,7 +384,7 @@ class CatalogueContract:
         artifact = Artifact(Place.STORE, digest, "mapped", 5)
         versions = [replace(new(activate=False), artifact=artifact) for _ in range(2)]
         with catalogue.write() as work:
-            first, second = (work.add(version, None, str, "tester") for version in versions)
+            first, second = (insert(work, version, None) for version in versions)
             work.set_seal(digest, SEAL, MOMENT)
             work.record(first.model_id, [measured(0.5)])
             work.record_run(first.model_id, Run(MOMENT, None, 1))
@@ -415,7 +423,7 @@ class CatalogueContract:
 
     def test_a_seal_is_of_the_file_as_it_was_last(self, open_catalogue: OpenCatalogue) -> None:
         """And of one digest."""
-        later = Seal(Identity(6, 7, 8, 9, 10), digest_of(b"other code"))
+        later = Seal(Identity("6:7"), digest_of(b"other code"))
         with open_catalogue().write() as work:
             work.set_seal(digest_of(b"x"), SEAL, MOMENT)
             work.set_seal(digest_of(b"x"), later, MOMENT)
@@ -440,7 +448,7 @@ class CatalogueContract:
             assert [candidate.pinned for candidate in found] == [False, True, False, False]
             assert [candidate.previous for candidate in found] == [False, True, False, False]
             assert {candidate.created_at for candidate in found} == {MOMENT}
-            work.roll_back("cpu", "tester", MOMENT)
+            work.roll_back("cpu", MOMENT)
             found = work.candidates(Policy(keep_versions=1, name="cpu"))
             assert [candidate.previous for candidate in found] == [True, False, False]
             assert [candidate.measured for candidate in found] == [0.75, None, None]
@@ -451,9 +459,10 @@ class CatalogueContract:
         first, _ = add(catalogue, new()), add(catalogue, new())
         add(catalogue, new("memory"))
         later = MOMENT + timedelta(hours=1)
-        with catalogue.write() as work:
-            assert work.activate(first, "operator", "better", later) == "1.0.1"
-            assert work.roll_back("cpu", "pager", later) == ("1.0.1", "1.0.0")
+        with catalogue.write("operator") as work:
+            assert work.activate(first, "better", later) == "1.0.1"
+        with catalogue.write("pager") as work:
+            assert work.roll_back("cpu", later) == ("1.0.1", "1.0.0")
             moves = work.activations("cpu")
             assert work.activations("nobody") == []
         assert [(move.version, move.activated_at, move.actor, move.reason) for move in moves] == [
@@ -544,7 +553,7 @@ class CatalogueContract:
         catalogue = open_catalogue()
         data = bytes(range(256)) * 800
         with catalogue.write() as work:
-            versions = [work.add(new(data=data + bytes([n])), data, str, "tester") for n in range(8)]
+            versions = [insert(work, new(data=data + bytes([n])), data) for n in range(8)]
 
         def forget(work: Transaction) -> None:
             for version in versions:
@@ -563,6 +572,93 @@ class CatalogueContract:
         catalogue.reclaim()
         assert catalogue.allocated() <= full_size - 7 * len(data)
         assert catalogue.check() == []
+
+    def test_models_stand_by_their_active_version(self, open_catalogue: OpenCatalogue) -> None:
+        """Or by their newest one; searched, sorted and paged as versions are."""
+        catalogue = open_catalogue()
+        for number in range(7):
+            for version in range(3):
+                with catalogue.write() as work:
+                    added = insert(work, new(f"m{number}", activate=version == 1 and number != 3), b"x")
+                    if number != 5:
+                        work.record(added.model_id, [measured(number + version / 10)])
+        with catalogue.read() as snapshot:
+            everything = snapshot.models(EVERYTHING, None, None)
+            assert [(one["name"], one["version"], one["versions"]) for one in everything] == [
+                (f"m{number}", "1.0.2" if number == 3 else "1.0.1", 3) for number in range(7)
+            ]
+            assert snapshot.count_models() == 7
+            assert snapshot.count() == 21
+            for one in everything:
+                described = snapshot.describe(EVERYTHING.of(one["name"], one["version"]), None, None)
+                assert described == [{key: value for key, value in one.items() if key != "versions"}]
+            for where in (None, "is_active", "mae > 2", "mae is null", "name ~ 'm[1]*' or version = '1.0.2'"):
+                for sort in (None, "-name", "mae", "-mae", "created_at"):
+                    search = parse_search(where, sort)
+                    expected = arranged(search.order, [one for one in everything if search.matches(one)])
+                    assert snapshot.models(search, None, None) == expected
+                    assert snapshot.count_models(search) == len(expected)
+                    paged: list[dict[str, Any]] = []
+                    while page := snapshot.models(
+                        search, 2, search.order.position(paged[-1]) if paged else None
+                    ):
+                        paged += page
+                    assert paged == expected
+        with catalogue.write() as work:
+            for gone in work.versions("m0"):
+                work.drop(gone, [])
+            assert work.count_models() == 6
+
+    def test_any_metric_is_kept_and_found(self, open_catalogue: OpenCatalogue) -> None:
+        """The infinite ones too; and gone with its version."""
+        catalogue = open_catalogue()
+        versions = [add(catalogue, new()) for _ in range(3)]
+        measures: list[dict[str, float | None]] = [
+            {"auc": 0.5, "it's": 1.0},
+            {"auc": float("inf"), "lift": None},
+            {},
+        ]
+        with catalogue.write() as work:
+            for version, metrics in zip(versions, measures, strict=True):
+                work.record(version.model_id, [measured(0.5), ModelPerformance(metrics=metrics)])
+            work.index(parse_field("metrics.auc"))
+        with catalogue.read() as snapshot:
+            for version, metrics in zip(versions, measures, strict=True):
+                assert [one.metrics for one in snapshot.performances(version.model_id)] == [{}, metrics]
+                latest = snapshot.latest_performance(version.model_id)
+                assert latest is not None
+                assert latest.metrics == metrics
+            everything = snapshot.describe(EVERYTHING, None, None)
+            for where in (
+                "metrics.auc > 0.4",
+                "metrics.auc = 0.5",
+                "metrics.lift is null",
+                'metrics."it\'s" < 2',
+            ):
+                search = parse_search(where, "-metrics.auc")
+                expected = arranged(search.order, [one for one in everything if search.matches(one)])
+                assert snapshot.describe(search, None, None) == expected
+                assert snapshot.count(search) == len(expected)
+        with catalogue.write() as work:
+            work.measure_again()
+            assert work.describe(EVERYTHING, None, None) == everything
+            work.drop(versions[0], [])
+            assert work.inconsistencies() == []
+
+    def test_a_number_is_asked_for_and_given(self, open_catalogue: OpenCatalogue) -> None:
+        """Once, whatever is deleted, and behind the highest."""
+        catalogue = open_catalogue()
+        with catalogue.write() as work:
+            assert work.next_number("cpu") == "1.0.0"
+            first = insert(work, new(version="2.5"), b"x")
+            assert work.next_number("cpu") == "2.5.1"
+            insert(work, new(version="2.0"), b"x")
+            assert work.next_number("cpu") == "2.5.1"
+            work.drop(first, [])
+            assert work.next_number("cpu") == "2.5.1"
+            assert work.next_number("other") == "1.0.0"
+            with pytest.raises(VersionExistsError):
+                insert(work, new(version="2.0"), b"x")
 
     def test_a_writer_waits_no_longer_than_it_was_told(self, open_catalogue: OpenCatalogue) -> None:
         """And can write as soon as the other one is done."""

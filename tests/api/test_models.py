@@ -96,6 +96,43 @@ def test_versions_are_searched_and_sorted_a_page_at_a_time(server: Served) -> No
     assert "another sort" in other.json()["detail"]
 
 
+def test_models_are_listed_a_page_at_a_time(server: Served) -> None:
+    """One entry each, by its active version, in the order that is asked for."""
+    for number in range(5):
+        for version in range(number + 1):
+            server.registry.save(
+                f"m{number}", version, performance=ModelPerformance(mae=number + version / 10)
+            )
+    server.registry.activate("m4", "1.0.1")
+    server.registry.save("idle", 0, activate=False)
+    for sort, expected in (
+        (None, ["idle", "m0", "m1", "m2", "m3", "m4"]),
+        ("-mae", ["m4", "m3", "m2", "m1", "m0", "idle"]),
+        ("mae", ["m0", "m1", "m2", "m3", "m4", "idle"]),
+    ):
+        seen, token = [], None
+        while True:
+            given = {"limit": "2", "sort": sort, "page_token": token}
+            given = {key: value for key, value in given.items() if value}
+            page = server.get("/models", params=given).json()
+            assert page["total_models"] == 6
+            assert len(page["models"]) == 2
+            seen += page["models"]
+            token = page["next_page_token"]
+            if token is None:
+                break
+            server.registry.save("m0", 9, activate=False)  # and nothing is told twice
+        assert [model["name"] for model in seen] == expected
+        by_name = {model["name"]: model for model in seen}
+        assert by_name["m4"]["active_version"] == "1.0.1"
+        assert by_name["m4"]["performance"]["mae"] == 4.1
+        assert by_name["idle"]["active_version"] is None
+        assert by_name["m3"]["versions"] == 4
+    found = server.get("/models", params={"filter": "is_active and mae < 2"}).json()
+    assert [model["name"] for model in found["models"]] == ["m0", "m1"]
+    assert found["total_models"] == 2
+
+
 def test_a_filter_that_cannot_be_read_is_refused_with_the_place(server: Served) -> None:
     answer = server.get("/models/info", params={"filter": "mae < 0.5 && is_active"})
     assert answer.status_code == 422

@@ -14,6 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ai_engine.api.health import Health
+from ai_engine.domain.entities import Health as Said
 from ai_engine.registry.registry import Registry
 from ai_engine.version import __version__
 from tests.api.serving import Served
@@ -73,10 +74,10 @@ class Probed(Registry):
         self.free = threading.Event()
         self.free.set()
 
-    def health(self) -> dict[str, Any]:
+    def health(self) -> Said:
         self.probes += 1
         self.free.wait()
-        return {"status": "healthy", "reason": None, "waiting": 0, "in_memory_only": 0}
+        return Said("healthy", None, 0, 0, (), "", "")
 
 
 def test_health_is_probed_once_a_second_however_often_it_is_asked() -> None:

@@ -17,6 +17,7 @@ DOCUMENT: Final = openapi()
 FREE: Final = {
     "Version.metadata",
     "VersionWithHistory.metadata",
+    "ModelInfo.algorithms[]",
     "Version.algorithms[]",
     "VersionWithHistory.algorithms[]",
     "Run.hyperparameters",
@@ -142,6 +143,7 @@ def test_every_answer_is_what_the_document_says(server: Served) -> None:
     ask("GET", "/models/{model_name}/compare", versions, model_name="resource_predictor")
     for more in ("", "?limit=2", "?filter=is_active", "?limit=0"):
         ask("GET", "/models/info", more)
+        ask("GET", "/models", more)
     ask("POST", "/models/{model_name}/activate", body={"version": "1.0.1"}, model_name="resource_predictor")
     ask("POST", "/models/{model_name}/activate", body={"x": "1.0.1"}, model_name="resource_predictor")
     ask("POST", "/models/{model_name}/rollback", model_name="resource_predictor")

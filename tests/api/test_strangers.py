@@ -231,7 +231,7 @@ def test_hostile_names_are_not_found(server: Served, name: str) -> None:
 
 def test_unknown_paths_and_methods_are_told_as_problems(server: Served) -> None:
     problem(server.get("/nothing"), 404)
-    problem(server.get("/models"), 404)
+    problem(server.get("/model"), 404)
     problem(server.get("/static/../pages.py"), 404)
     problem(server.get("/static/..%2fpages.py"), 404)
     told = problem(server.client.put("/train"), 405)
@@ -254,7 +254,7 @@ def test_a_failure_that_nobody_foresaw_tells_nothing_of_the_inside(
     def fail(*given: object) -> None:
         raise ZeroDivisionError("the secret")
 
-    monkeypatch.setattr(type(server.registry), "describe", fail)
+    monkeypatch.setattr(server.registry, "describe", fail)
     answer = server.get("/models/info")
     problem(answer, 500)
     assert "secret" not in answer.text

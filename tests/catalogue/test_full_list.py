@@ -32,7 +32,7 @@ def asked(manager: ModelManager) -> list[str]:
     """The statements that readers run from now on; one of them has been used."""
     caught: list[str] = []
     manager.get_model_info()
-    (slot,) = (s for s in manager.registry._catalogue._opened._idle)  # type: ignore[attr-defined]  # behind the protocol
+    (slot,) = (s for s in manager.registry._stores.catalogue._opened._idle)  # type: ignore[attr-defined]  # behind the protocol
     slot.connection.set_trace_callback(caught.append)
     return caught
 
@@ -92,7 +92,7 @@ def test_a_transaction_sees_what_it_has_written(manager: ModelManager) -> None:
         work.drop(found, [])
         assert len(work.describe(EVERYTHING, None, None)) == 2
 
-    manager.registry._catalogue.rehearse(look)
+    manager.registry._stores.catalogue.rehearse(look)
     assert told(manager) == before
 
 

@@ -22,7 +22,7 @@ from ai_engine.domain.errors import (
     ReentrantCallError,
     StorageFullError,
 )
-from ai_engine.testing.catalogue_contract import MOMENT, add, new
+from ai_engine.testing.catalogue_contract import MOMENT, add, insert, new
 
 Open = Callable[..., SqliteCatalogue]
 
@@ -152,7 +152,7 @@ def test_a_database_that_may_grow_no_further_is_a_full_disk(open_one: Open) -> N
             connection.execute("PRAGMA max_page_count = 1")  # the least that it has
     data = bytes(1_000_000)
     with pytest.raises(StorageFullError), catalogue.write() as work:
-        work.add(new(data=data), data, str, "tester")
+        insert(work, new(data=data), data)
     with catalogue.read() as snapshot:
         assert snapshot.count() == 1
 

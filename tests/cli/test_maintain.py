@@ -77,7 +77,7 @@ def test_a_loss_is_accepted_only_by_name(filled: Path) -> None:
     engine("doctor", "--accept-loss", "--model-dir", filled)  # the files are still there, as notes
     with ModelManager(filled) as manager:
         assert manager.get_model_info()["total"] == 0
-        assert manager.registry.health()["status"] == "healthy"
+        assert manager.registry.health().status == "healthy"
         manager.save_model("cpu", "new life", version="9.0.0")
     assert (filled / "cpu@1.0.0.pkl").exists()
     engine("doctor", "--rebuild", "--accept-loss", "--model-dir", filled, expect=1)

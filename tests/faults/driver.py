@@ -161,7 +161,7 @@ def check(directory: Path, told: list[Told], kept: bool = True, copies_may_be_go
                 entry["version"].split(".")[-1]
             )
         assert set(manager.active_models) == set(manager.models)
-        assert manager.registry.health()["status"] == "healthy"
+        assert manager.registry.health().status == "healthy"
     if copies_may_be_gone:
         found = diagnose(directory, repair=True)
         odd = [

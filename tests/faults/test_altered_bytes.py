@@ -11,6 +11,7 @@ import textwrap
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ import numpy as np
 import pytest
 
 from ai_engine import ArtifactCorruptedError, SerializationError
+from ai_engine.artifacts.local import LocalStore
 from ai_engine.domain.entities import Digest, ModelVersion
+from ai_engine.files.sandbox import Sandbox
 from ai_engine.models import ModelManager
-from ai_engine.registry.model_cache import LoadedModels
-from ai_engine.registry.model_loader import Reader
+from ai_engine.registry.model_cache import ModelCache
+from ai_engine.registry.model_loader import ModelLoader
 from ai_engine.registry.stores import Stores
 from ai_engine.settings import Settings
 from ai_engine.wiring import build_stores
@@ -116,13 +119,17 @@ def large_model(directory: Path) -> tuple[Path, bytes]:
 
 
 @contextmanager
-def reading(directory: Path, settle: float) -> Iterator[tuple[Stores, Reader, ModelVersion]]:
+def reading(directory: Path, settle: float) -> Iterator[tuple[Stores, ModelLoader, ModelVersion]]:
     stores = build_stores(Settings(model_dir=str(directory)))
+    artifacts = LocalStore(
+        f"{directory}/.engine/artifacts", Sandbox(f"{directory}/.engine/sandbox"), settle=settle
+    )
+    stores = replace(stores, artifacts=artifacts)
     try:
         with stores.catalogue.read() as snapshot:
             version = snapshot.find("large")
         assert version is not None
-        yield stores, Reader(stores, LoadedModels(0), settle), version
+        yield stores, ModelLoader(stores, ModelCache(0)), version
     finally:
         stores.catalogue.close()
 
@@ -157,9 +164,9 @@ def test_a_mapping_from_before_the_seal_changes_nothing_that_is_executed(tmp_pat
                 seal = snapshot.seal(digest)
             assert seal is not None
             mapped[:500] = hostile[:500]  # the pickle, in the page that is dirty
-            assert stores.artifacts.identify(digest) == seal.identity, (
-                "the times tell; the test shows nothing"
-            )
+            opened = stores.artifacts.open(digest)
+            assert opened is not None
+            assert opened.identity == seal.identity, "the times tell; the test shows nothing"
             with pytest.raises(ArtifactCorruptedError):
                 reader.make(version, reader.check(version))
             assert CANARY == []

@@ -90,4 +90,4 @@ def test_a_failed_commit_that_somebody_else_found_in_the_log_is_not_called_void(
     assert told[:3] == ["unknown", "a", "11"]
     with ModelManager(tmp_path) as manager:
         assert manager.get_model("a", "1.0.11") == [11, b"\x0b" * 100]
-        assert manager.registry.health()["status"] == "healthy"
+        assert manager.registry.health().status == "healthy"

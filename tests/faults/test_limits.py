@@ -99,8 +99,8 @@ def check_that_it_reads_and_refuses(directory: Path) -> None:
         assert [p.mae for p in manager.metric_history("cpu")] == [0.5]
         assert len(manager.registry.activations("cpu")) == 3
         health = manager.registry.health()
-        assert health["status"] == "degraded"
-        assert "may not be written" in health["reason"]
+        assert health.status == "degraded"
+        assert "may not be written" in str(health.reason)
         for refused in (
             lambda: manager.save_model("cpu", "never"),
             lambda: manager.save_model("cpu", large(2)),
@@ -231,7 +231,7 @@ def test_another_user_without_rights_is_told(tmp_path: Path) -> None:
         "import os, sys; from ai_engine.models import ModelManager; from ai_engine import StorageError\n"
         "os.setuid(65534)\n"
         "with ModelManager(sys.argv[1]) as manager:\n"
-        "    print(manager.registry.health()['status'])\n"
+        "    print(manager.registry.health().status)\n"
         "    try: manager.save_model('cpu', 2)\n"
         "    except StorageError as error: print('refused')\n"
     )

@@ -111,8 +111,8 @@ def test_nothing_that_was_accepted_is_lost(
         assert manager.active_models["cpu"] == "1.0.2"
         assert manager.metric_history("cpu", "1.0.2")[0].mae == 0.5
         health = manager.registry.health()
-        assert (health["status"], health["waiting"]) == ("degraded", 4)
-        assert health["reason"]
+        assert (health.status, health.waiting) == ("degraded", 4)
+        assert health.reason
         assert "cannot be used" in caplog.text
         assert oct(os.stat(tmp_path / ".engine" / "outage").st_mode & 0o777) == "0o700"
         info = manager.get_model_info("cpu")["models"]
@@ -138,8 +138,8 @@ def test_nothing_that_was_accepted_is_lost(
             assert later.get_model("other") == "registered"
             assert [p.mae for p in later.metric_history("cpu", "1.0.2")] == [0.5]
             assert later.active_models["cpu"] == "1.0.3"
-            assert later.registry.health()["status"] == "healthy"
-            assert later.registry.health()["waiting"] == 0
+            assert later.registry.health().status == "healthy"
+            assert later.registry.health().waiting == 0
 
 
 def test_the_manager_that_was_there_goes_on_by_itself(database: Path, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_the_manager_that_was_there_goes_on_by_itself(database: Path, tmp_path: 
         assert manager.get_model("cpu") == "during"
         assert manager.get_model("cpu", "1.0.0") == "before"
         mend()
-        assert manager.registry.health()["status"] == "healthy"
+        assert manager.registry.health().status == "healthy"
         manager.save_model("cpu", "after")
         assert manager.model_versions["cpu"] == ["1.0.0", "1.0.1", "1.0.2"]
 
@@ -296,7 +296,7 @@ def test_when_the_journal_fails_too_the_save_raises_and_registering_keeps_it_in_
             manager.save_model("cpu", "lost", version="5")
         manager.register_model("cpu", "kept", version="6")
         assert manager.get_model("cpu") == "kept"
-        assert manager.registry.health()["in_memory_only"] == 1
+        assert manager.registry.health().in_memory_only == 1
         mend()
         assert "5" not in manager.model_versions["cpu"]
 
@@ -306,8 +306,8 @@ def test_a_database_that_vanished_is_not_silently_replaced(database: Path, tmp_p
         if os.path.exists(f"{database}{suffix}"):
             os.unlink(f"{database}{suffix}")
     with another_process(tmp_path, 1) as (manager, _):
-        assert manager.registry.health()["status"] == "degraded"
-        assert "doctor --rebuild" in manager.registry.health()["reason"]
+        assert manager.registry.health().status == "degraded"
+        assert "doctor --rebuild" in str(manager.registry.health().reason)
         manager.save_model("cpu", "during")
         assert manager.get_model("cpu") == "during"
         assert manager.model_versions["cpu"] == ["1.0.1"]

@@ -61,7 +61,7 @@ def test_two_registries_may_share_a_journal_directory(
             assert open_before.get_model("m") is None
             with ModelManager(tmp_path / "b") as opened_meanwhile:
                 assert opened_meanwhile.get_model_info()["total"] == 0
-                assert opened_meanwhile.registry.health()["status"] == "healthy"
+                assert opened_meanwhile.registry.health().status == "healthy"
             assert [finding.kind for finding in examine(tmp_path / "b", tmp_path / "journal")] == ["journal"]
         ours.save_model("m", 3)
         assert ours.model_versions["m"] == ["1.0.0", "1.0.1", "1.0.2"]
@@ -129,7 +129,7 @@ def test_one_odd_row_takes_no_registry_down(tmp_path: Path, statement: str) -> N
     with ModelManager(original.directory) as manager:
         assert manager.get_model("cpu", "1.0.0") == {"version": "1.0.0"}
         assert to_json([entry_shape(entry) for entry in manager.get_model_info(sort="mae")["models"]])
-        assert to_json([run_shape(run) for run in manager.get_training_history("cpu")])
+        assert to_json([run_shape(run) for run in manager.registry.runs("cpu")])
         assert all(isinstance(p.accuracy_score, float) for p in manager.metric_history("cpu", "1.0.0"))
         assert manager.save_model("cpu", 3)
     assert not [finding for finding in examine(original.directory) if finding.kind == "measured"]

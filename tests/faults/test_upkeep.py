@@ -32,7 +32,7 @@ def test_rot_is_found_before_somebody_needs_the_model(
         seen: list[int] = []
         damaged = manager.registry.verify(lambda size: not seen.append(size))  # type: ignore[func-returns-value]
         assert list(damaged) == ["big@1.0.0"]
-        assert manager.registry.health()["damaged"] == ["big@1.0.0"]
+        assert manager.registry.health().damaged == ("big@1.0.0",)
         assert "do not match their digest" in caplog.text
         assert len(seen) == 2
 
@@ -53,4 +53,4 @@ def test_the_thread_verifies_and_cleans_up_and_ends(tmp_path: Path, monkeypatch:
         with Upkeep(manager.registry, 1e12, Policy(keep_versions=2), 3600.0, settle=0.0):
             assert verified.wait(20)
         assert manager.model_versions["cpu"] == ["1.0.3", "1.0.4"]
-        assert manager.registry.health()["damaged"] == []
+        assert manager.registry.health().damaged == ()

@@ -367,4 +367,4 @@ def test_registering_again_finds_equal_bytes(manager: ModelManager, size: int) -
     manager.register_model(f"registered-{size}", model)
     manager.register_model(f"registered-{size}", model)
     assert manager.model_versions[f"registered-{size}"] == ["1.0.0"]
-    assert manager.registry.health()["in_memory_only"] == 0
+    assert manager.registry.health().in_memory_only == 0

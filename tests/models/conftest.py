@@ -6,19 +6,23 @@ from pathlib import Path
 
 import pytest
 
+from ai_engine.artifacts.memory import MemoryStore
+from ai_engine.catalogue.memory import MemoryCatalogue, MemoryDatabase
 from ai_engine.models import ModelManager
 from ai_engine.registry.model_cache import PROCESS
 from ai_engine.registry.registry import Registry
+from ai_engine.registry.stores import Stores
 from ai_engine.settings import Settings
-from ai_engine.testing.memory_store import MemoryStore
+from ai_engine.testing.memory_files import MemoryJournal, MemoryOperations, MemoryVersionFiles
 from ai_engine.wiring import build_stores
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test over artifacts in files and over a store that has none, as one across a network."""
+    """Run each test over artifacts in files, over a store that has none, and in memory alone."""
     if "store" in metafunc.fixturenames:
         without = [] if "local_files" in metafunc.fixturenames else ["no files"]
-        metafunc.parametrize("store", ["files", *without], indirect=True)
+        nowhere = [] if {"local_files", "local_database"} & set(metafunc.fixturenames) else ["memory"]
+        metafunc.parametrize("store", ["files", *without, *nowhere], indirect=True)
 
 
 @pytest.fixture
@@ -27,21 +31,44 @@ def local_files() -> None:
 
 
 @pytest.fixture
-def store(request: pytest.FixtureRequest) -> MemoryStore | None:
-    return None if request.param == "files" else MemoryStore()
+def local_database() -> None:
+    """For a test that looks at the database, or at the files of versions."""
 
 
 @pytest.fixture
-def open_manager(tmp_path: Path, store: MemoryStore | None) -> Iterator[Callable[[], ModelManager]]:
+def store(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def stores(tmp_path: Path, store: str) -> Callable[[], Stores]:
+    """Put together the stores of one registry, as processes that come one after the other would."""
+    settings = Settings(model_dir=str(tmp_path / "models"))
+    artifacts, database = MemoryStore(), MemoryDatabase(settings.model_dir)
+    files, journal = MemoryVersionFiles(settings.model_dir), MemoryJournal(MemoryOperations())
+
+    def build() -> Stores:
+        if store == "memory":
+            return Stores(MemoryCatalogue(database), artifacts, files, journal)
+        local = build_stores(settings)
+        return local if store == "files" else replace(local, artifacts=artifacts)
+
+    return build
+
+
+@pytest.fixture
+def open_manager(
+    tmp_path: Path, store: str, stores: Callable[[], Stores]
+) -> Iterator[Callable[[], ModelManager]]:
     """Open managers on one directory, as processes that come one after the other would."""
     opened: list[ModelManager] = []
 
     def open_one() -> ModelManager:
         settings = Settings(model_dir=str(tmp_path / "models"))
-        if store is None:
+        if store == "files":
             opened.append(ModelManager(settings.model_dir))
         else:
-            registry = Registry(replace(build_stores(settings), artifacts=store), PROCESS, "test")
+            registry = Registry(stores(), PROCESS, "test")
             registry.open()
             opened.append(ModelManager.over(registry, settings))
         return opened[-1]

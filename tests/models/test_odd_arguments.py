@@ -104,7 +104,7 @@ def manager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelManager]:
         manager.save_model("cpu", "kept", version="1.0.0")
         yield manager
         assert manager.get_model("cpu", "1.0.0") == "kept"
-        assert manager.registry.health()["status"] == "healthy"
+        assert manager.registry.health().status == "healthy"
     assert diagnose(directory) == []
 
 

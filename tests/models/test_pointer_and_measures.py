@@ -23,7 +23,6 @@ from ai_engine import (
 )
 from ai_engine.domain.retention import Policy
 from ai_engine.models import ModelManager, ModelPerformance
-from ai_engine.testing.memory_store import MemoryStore
 from tests.models.estimators import Unpicklable, large
 
 Open = Callable[[], ModelManager]
@@ -117,7 +116,7 @@ def test_the_active_version_is_never_deleted(manager: ModelManager) -> None:
     assert caught.value.known == ("1.0.1",)
 
 
-def test_what_another_process_activates_is_served(manager: ModelManager) -> None:
+def test_what_another_process_activates_is_served(manager: ModelManager, local_database: None) -> None:
     save(manager, 2)
     assert manager.get_model("cpu") == 1
     code = (
@@ -132,7 +131,9 @@ def test_what_another_process_activates_is_served(manager: ModelManager) -> None
 # -- measurements --------------------------------------------------------------------------------------------
 
 
-def test_history_is_appended_and_unknown_stays_unknown(manager: ModelManager, open_manager: Open) -> None:
+def test_history_is_appended_and_unknown_stays_unknown(
+    manager: ModelManager, open_manager: Open, local_database: None
+) -> None:
     save(manager, 1)
     moment = datetime(2026, 5, 4, 3, 2, 1, 5, tzinfo=UTC)
     manager.update_performance("cpu", "1.0.0", performance(mae=0.5, r2=math.nan, last_updated=moment))
@@ -252,9 +253,7 @@ def taken(directory: str) -> int:
     return sum(inodes.values())
 
 
-def test_bytes_that_a_version_keeps_are_not_told_as_freed(
-    manager: ModelManager, store: MemoryStore | None
-) -> None:
+def test_bytes_that_a_version_keeps_are_not_told_as_freed(manager: ModelManager, store: str) -> None:
     """Whatever the store, and as much by a dry run as by the clean-up."""
     manager.save_model("cpu", large(1))
     manager.save_model("other", large(1))
@@ -262,9 +261,9 @@ def test_bytes_that_a_version_keeps_are_not_told_as_freed(
     manager.save_model("cpu", large(3))
     planned = manager.registry.clean_up(Policy(keep_versions=1, name="cpu"), dry_run=True)
     assert planned == manager.registry.clean_up(Policy(keep_versions=1, name="cpu"))
-    assert [removed["version"] for removed in planned["removed"]] == ["1.0.0", "1.0.1"]
-    copies = 1 if store is None else 2  # of 1.0.1: where the store has no files, its file is another one
-    assert 0 <= planned["freed_bytes"] - copies * 1024 * 1024 < 512 * 1024  # some of it the database's
+    assert [version.version for version in planned.dropped] == ["1.0.0", "1.0.1"]
+    copies = 1 if store == "files" else 2  # of 1.0.1: where the store has no files, its file is another one
+    assert 0 <= planned.freed_bytes - copies * 1024 * 1024 < 512 * 1024  # some of it the database's
     assert manager.get_model("other") == large(1)
 
 

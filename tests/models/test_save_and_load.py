@@ -124,7 +124,7 @@ def test_a_save_that_is_refused_leaves_no_bytes(manager: ModelManager) -> None:
     assert manager.get_model("cpu") == large(1)
 
 
-def test_ids_and_files_of_different_pairs_never_collide(manager: ModelManager) -> None:
+def test_ids_and_files_of_different_pairs_never_collide(manager: ModelManager, local_database: None) -> None:
     pairs = [
         *[("a_1", "0.0"), ("a", "1_0.0"), ("a", "1 0.0"), ("A", "1_0.0"), ("cpu", "X"), ("cpu", "x")],
         *[
@@ -234,7 +234,7 @@ def test_metadata_that_json_cannot_hold_is_refused(manager: ModelManager, metada
 
 
 def test_the_pkl_of_a_small_model_is_a_plain_pickle_and_heals(
-    manager: ModelManager, open_manager: Open
+    manager: ModelManager, open_manager: Open, local_database: None
 ) -> None:
     manager.save_model("cpu", Estimator(3.0))
     path = path_of(manager, "cpu", "1.0.0")
@@ -289,7 +289,9 @@ def test_a_damaged_large_model_is_never_deserialised_and_hurts_no_other(
     assert manager.get_model("good") == large(2)
 
 
-def test_a_damaged_row_is_answered_from_the_file_and_two_damaged_copies_raise(manager: ModelManager) -> None:
+def test_a_damaged_row_is_answered_from_the_file_and_two_damaged_copies_raise(
+    manager: ModelManager, local_database: None
+) -> None:
     manager.save_model("cpu", Estimator())
     manager.save_model("memory", Estimator(2.0))
     with sqlite3.connect(manager.db_path) as connection:
@@ -334,7 +336,9 @@ def test_equal_bytes_take_space_once(manager: ModelManager, size: float) -> None
     )
 
 
-def test_a_file_of_somebody_else_is_neither_overwritten_nor_removed(manager: ModelManager) -> None:
+def test_a_file_of_somebody_else_is_neither_overwritten_nor_removed(
+    manager: ModelManager, local_database: None
+) -> None:
     mine = Path(manager.model_dir, "cpu@1.0.0.pkl")
     mine.write_bytes(b"notes")
     stray = Path(manager.model_dir, "stray.pkl")
@@ -348,7 +352,7 @@ def test_a_file_of_somebody_else_is_neither_overwritten_nor_removed(manager: Mod
     assert manager.get_model("cpu") == 3
 
 
-def test_a_planted_link_is_not_followed(manager: ModelManager, tmp_path: Path) -> None:
+def test_a_planted_link_is_not_followed(manager: ModelManager, tmp_path: Path, local_database: None) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")
     Path(manager.model_dir, "cpu@1.0.0.pkl").symlink_to(victim)

@@ -121,6 +121,7 @@ SAVES_ON_SIGTERM = textwrap.dedent(
     """
     import os, signal, sys
     from ai_engine import ReentrantCallError
+    from ai_engine.domain.retention import Policy
     from ai_engine.models import ModelManager
     manager = ModelManager(sys.argv[1])
     size = int(sys.argv[2])
@@ -138,7 +139,7 @@ SAVES_ON_SIGTERM = textwrap.dedent(
     while True:
         manager.save_model("loop", os.urandom(size))
         manager.get_model("loop")
-        manager.cleanup_old_models(3)
+        manager.registry.clean_up(Policy(keep_versions=3, name="loop"))
     """
 )
 

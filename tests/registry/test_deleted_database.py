@@ -60,8 +60,8 @@ def test_every_error_tells_the_cause_and_the_ways_out(directory: Path, beneath: 
                 call()
             assert tells(unavailable.value)
         health = manager.registry.health()
-        assert health["status"] == "degraded"
-        assert tells(health["reason"])
+        assert health.status == "degraded"
+        assert tells(health.reason)
         manager.save_model("cpu", 3)
         assert manager.get_model("cpu") == 3
     assert tells(next(found.detail for found in examine(directory) if found.kind == "catalogue"))
@@ -91,7 +91,7 @@ def test_both_ways_lead_out(directory: Path, log_too: bool, from_files: bool) ->
         manager.save_model("cpu", "during")
     recover(Settings(model_dir=str(directory)), from_files=from_files)
     with ModelManager(directory) as manager:
-        assert manager.registry.health()["status"] == "healthy"
+        assert manager.registry.health().status == "healthy"
         assert manager.get_model("cpu") == "during"
         assert manager.model_versions["cpu"] == (["1.0.0", "1.1.0", "1.1.1"] if from_files else ["1.1.1"])
         if not from_files:

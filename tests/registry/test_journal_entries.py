@@ -152,8 +152,8 @@ def test_one_broken_entry_is_set_aside_and_told_of(
         assert manager.get_model("late") == 2
         assert manager.model_versions["cpu"] == ["1.0.0"]
         health = manager.registry.health()
-        assert (health["status"], health["waiting"]) == ("degraded", 0)
-        assert f"{path}.rejected" in health["reason"]
+        assert (health.status, health.waiting) == ("degraded", 0)
+        assert f"{path}.rejected" in str(health.reason)
     assert entries_of(directory) == []
     (aside,) = journal_of(directory).iterdir()
     assert aside == Path(f"{path}.rejected")
@@ -163,7 +163,7 @@ def test_one_broken_entry_is_set_aside_and_told_of(
     assert finding.subject == str(aside)
     aside.unlink()
     with ModelManager(directory) as manager:
-        assert manager.registry.health()["status"] == "healthy"
+        assert manager.registry.health().status == "healthy"
 
 
 def test_the_doctor_tells_of_a_broken_entry_before_anybody_opened_the_registry(directory: Path) -> None:
@@ -191,8 +191,8 @@ def test_what_a_newer_version_wrote_is_kept_and_its_number_and_bytes_with_it(
         with ModelManager(directory) as manager:
             assert manager.get_model("late") == 2
             health = manager.registry.health()
-            assert health["status"] == "degraded"
-            assert "upgrade" in health["reason"]
+            assert health.status == "degraded"
+            assert "upgrade" in str(health.reason)
             with locked(directory):
                 manager.save_model("other", 1)
     assert "upgrade" in caplog.text
@@ -208,7 +208,7 @@ def test_what_a_newer_version_wrote_is_kept_and_its_number_and_bytes_with_it(
     with ModelManager(directory) as manager:
         assert manager.get_model("cpu", "1.0.1") == "during"
         assert [found.mae for found in manager.metric_history("cpu", "1.0.1")] == [0.5]
-        assert manager.registry.health()["status"] == "healthy"
+        assert manager.registry.health().status == "healthy"
 
 
 ODD_FILES: dict[str, Callable[[Path], object]] = {
@@ -230,7 +230,7 @@ def test_only_regular_files_are_read(directory: Path, place: Callable[[Path], ob
     with ModelManager(directory) as manager:
         assert manager.get_model("late") == 2
         assert manager.model_versions["cpu"] == ["1.0.0"]
-        assert f"{path}.rejected" in manager.registry.health()["reason"]
+        assert f"{path}.rejected" in str(manager.registry.health().reason)
     assert os.path.lexists(f"{path}.rejected")
 
 
@@ -241,7 +241,7 @@ def test_files_of_other_names_take_nothing_down(directory: Path, name: str) -> N
         with locked(directory):
             manager.save_model("cpu", "again")
             assert manager.get_model("cpu") == "again"
-        assert manager.registry.health()["waiting"] == 0
+        assert manager.registry.health().waiting == 0
         assert manager.get_model("cpu") == "again"
 
 
@@ -300,7 +300,7 @@ def test_an_entry_of_an_earlier_version_of_the_engine_is_taken(directory: Path) 
     with ModelManager(directory) as manager:
         assert manager.get_model("cpu") == "during"
         assert [found.mae for found in manager.metric_history("cpu")] == [0.25]
-        assert manager.registry.health()["status"] == "healthy"
+        assert manager.registry.health().status == "healthy"
 
 
 def test_a_directory_that_was_moved_during_an_outage_takes_its_saves_along(

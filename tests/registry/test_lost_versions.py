@@ -48,24 +48,24 @@ def lost(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def test_it_is_told_and_no_number_is_given_again(lost: Path) -> None:
     with ModelManager(lost) as manager:
         health = manager.registry.health()
-        assert health["status"] == "degraded"
+        assert health.status == "degraded"
         for told in ("cpu@1.0.0", "1 more", "doctor --rebuild", "doctor --accept-loss"):
-            assert told in health["reason"]
+            assert told in str(health.reason)
         with pytest.raises(VersionExistsError, match="doctor --rebuild"):
             manager.save_model("cpu", "again", version="1.0.1")
         assert manager.save_model("cpu", "next").version == "1.0.3"
         assert manager.save_model("net", "next").version == "1.0.1"
         assert manager.get_model("cpu") == "next"
-        assert manager.registry.health()["status"] == "degraded"
+        assert manager.registry.health().status == "degraded"
     with ModelManager(lost) as manager:  # though the newest record is of a version that is known
-        assert "cpu@1.0.0" in manager.registry.health()["reason"]
+        assert "cpu@1.0.0" in str(manager.registry.health().reason)
 
 
 def test_rebuilding_brings_everything_back(lost: Path) -> None:
     with ModelManager(lost) as manager:
         manager.save_model("cpu", "next")
         assert len(recover(Settings(model_dir=str(lost)), from_files=True).versions) == 4
-        assert manager.registry.health()["status"] == "healthy"
+        assert manager.registry.health().status == "healthy"
         assert manager.model_versions["cpu"] == ["1.0.3", "1.0.0", "1.0.1", "1.0.2"]
         assert [manager.get_model("cpu", f"1.0.{n}") for n in range(3)] == [0, 1, 2]
         assert manager.get_model("net") == bytes(300_000)
@@ -75,12 +75,12 @@ def test_rebuilding_brings_everything_back(lost: Path) -> None:
 def test_accepting_the_loss_ends_it(lost: Path) -> None:
     recover(Settings(model_dir=str(lost)), from_files=False)
     with ModelManager(lost) as manager:
-        assert manager.registry.health()["status"] == "healthy"
+        assert manager.registry.health().status == "healthy"
         manager.save_model("cpu", "next", version="9.0.0")
         manager.save_model("cpu", "last")
         manager.delete_version("cpu", "9.0.0")
     with ModelManager(lost) as manager:
-        assert manager.registry.health()["status"] == "healthy"
+        assert manager.registry.health().status == "healthy"
         assert manager.get_model("cpu") == "last"
 
 
@@ -92,5 +92,5 @@ def test_a_registry_that_lost_nothing_is_healthy_whatever_was_dropped(tmp_path: 
         for number in (3, 2, 1):
             manager.delete_version("cpu", f"1.0.{number}")
             with ModelManager(tmp_path) as another:
-                assert another.registry.health()["status"] == "healthy"
+                assert another.registry.health().status == "healthy"
         assert manager.save_model("cpu", "next").version == "1.0.4"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ai_engine.registry.model_cache import LoadedModels
+from ai_engine.registry.model_cache import ModelCache
 
 
 class Model:
@@ -20,7 +20,7 @@ def never() -> object:
 
 
 def test_the_bytes_are_those_of_what_is_kept() -> None:
-    loaded = LoadedModels(100)
+    loaded = ModelCache(100)
     for key in range(5):
         loaded.get(key, 40, Model)
         assert loaded.instruments.bytes == min(80, 40 * (key + 1))
@@ -34,14 +34,14 @@ def test_the_bytes_are_those_of_what_is_kept() -> None:
 
 @pytest.mark.parametrize(("size", "first_stays"), [(50, True), (51, False)])
 def test_exactly_so_many_bytes_are_kept(size: int, first_stays: bool) -> None:
-    loaded = LoadedModels(100)
+    loaded = ModelCache(100)
     first = loaded.get("a", 50, lambda: ["a"])
     loaded.get("b", size, lambda: ["b"])
     assert (loaded.get("a", 50, lambda: ["again"]) is first) == first_stays
 
 
 def test_the_least_recently_used_goes_first() -> None:
-    loaded = LoadedModels(2)
+    loaded = ModelCache(2)
     lists = {key: loaded.get(key, 1, lambda: [0]) for key in "ab"}
     loaded.get("a", 1, never)
     loaded.get("c", 1, lambda: [0])
@@ -50,7 +50,7 @@ def test_the_least_recently_used_goes_first() -> None:
 
 
 def test_one_that_is_too_large_is_kept_until_the_next() -> None:
-    loaded = LoadedModels(1)
+    loaded = ModelCache(1)
     large = loaded.get("large", 10, lambda: [0])
     assert loaded.get("large", 10, never) is large
     loaded.get("next", 10, lambda: [1])
@@ -58,7 +58,7 @@ def test_one_that_is_too_large_is_kept_until_the_next() -> None:
 
 
 def test_one_that_somebody_has_is_the_same_object_again() -> None:
-    loaded = LoadedModels(1)
+    loaded = ModelCache(1)
     mine = loaded.get("mine", 1, Model)
     loaded.get("other", 1, Model)
     assert loaded.get("mine", 1, never) is mine
@@ -72,7 +72,7 @@ def test_one_that_somebody_has_is_the_same_object_again() -> None:
 
 
 def test_a_loading_that_fails_is_tried_again() -> None:
-    loaded = LoadedModels(10)
+    loaded = ModelCache(10)
     with pytest.raises(ZeroDivisionError):
         loaded.get("a", 1, lambda: 1 // 0)
     assert loaded.instruments.bytes == 0
@@ -80,7 +80,7 @@ def test_a_loading_that_fails_is_tried_again() -> None:
 
 
 def test_threads_that_ask_at_once_load_once() -> None:
-    loaded = LoadedModels(10)
+    loaded = ModelCache(10)
     begun, go_on = threading.Event(), threading.Event()
     made: list[Model] = []
 

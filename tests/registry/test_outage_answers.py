@@ -18,9 +18,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from ai_engine import AIEngineError, InvalidInputError, VersionExistsError
-from ai_engine.domain.entities import Run
+from ai_engine.domain.entities import Run, RunRecord
 from ai_engine.domain.search import EVERYTHING, Search
 from ai_engine.models import ModelManager, ModelPerformance
+from ai_engine.registry.json_views import run_entry
 from tests.catalogue.test_listing import searches
 from tests.models.estimators import large
 from tests.registry.outages import entries_of, locked
@@ -152,7 +153,8 @@ def _timeless(performance: ModelPerformance | None) -> object:
     return numbers, tuple(map(type, numbers)), "now" if now else at
 
 
-def _typed(run: dict[str, Any]) -> object:
+def _typed(record: RunRecord) -> object:
+    run = run_entry(record)
     return run, [(key, type(value)) for key, value in run.items()]
 
 
@@ -189,7 +191,7 @@ def test_the_same_calls_have_the_same_answers(
             ModelManager(directory / "troubled") as troubled,
         ):
             assert list(answers(troubled, wanted)) == list(answers(healthy, wanted))
-            assert troubled.registry.health()["status"] == "healthy"
+            assert troubled.registry.health().status == "healthy"
     finally:
         shutil.rmtree(directory)
 
@@ -219,7 +221,7 @@ def test_what_was_applied_and_could_not_be_removed_counts_once(tmp_path: Path) -
             manager.update_performance("cpu", "1.0.0", measured)
             manager.save_training_history("cpu", "1.0.0", {"dataset_size": 5})
         copies = {path: path.read_bytes() for path in entries_of(tmp_path)}
-        assert manager.registry.health()["waiting"] == 0
+        assert manager.registry.health().waiting == 0
     for path, data in copies.items():
         path.write_bytes(data)
     with locked(tmp_path), ModelManager(tmp_path) as manager:

@@ -17,9 +17,9 @@ from ai_engine import ArtifactCorruptedError, BackupError
 from ai_engine.backup import back_up, restore
 from ai_engine.models import ModelManager
 from ai_engine.recovery import recover
-from ai_engine.registry.model_cache import LoadedModels
+from ai_engine.registry.model_cache import ModelCache
 from ai_engine.registry.registry import Registry
-from ai_engine.registry.version_records import Records
+from ai_engine.registry.version_records import VersionRecords
 from ai_engine.settings import Settings
 from ai_engine.wiring import build_stores
 from tests.models.estimators import large
@@ -44,7 +44,7 @@ class Place:
 
     def load(self, name: str, version: str | None = None) -> object:
         """Load a version as a process does that has nothing in memory."""
-        registry = Registry(build_stores(Settings(model_dir=str(self.directory))), LoadedModels(10), "test")
+        registry = Registry(build_stores(Settings(model_dir=str(self.directory))), ModelCache(10), "test")
         registry.open()
         try:
             return registry.load(name, version)
@@ -76,7 +76,9 @@ def test_the_database_can_run_code_by_bytes_and_their_digest(place: Place) -> No
 
 def test_the_database_can_run_code_by_naming_a_file_as_the_originals(place: Place, tmp_path: Path) -> None:
     (tmp_path / "evil").write_bytes(place.evil)
-    place.execute("UPDATE engine_versions SET place = 'path', digest = NULL WHERE name = 'small'")
+    place.execute(
+        "UPDATE engine_versions SET place = 'path', digest = NULL, file = NULL WHERE name = 'small'"
+    )
     place.execute("UPDATE model_registry SET model_path = ? WHERE name = 'small'", str(tmp_path / "evil"))
     place.load("small")
     assert place.ran.exists()
@@ -255,7 +257,7 @@ def test_nothing_but_adoption_writes_a_row_without_digest_or_out_of_the_director
     with ModelManager(directory) as manager:
         manager.save_model("small", "next")
     stores = build_stores(Settings(model_dir=str(directory)))
-    assert len(list(Records(stores.version_files))) == 5
+    assert len(list(VersionRecords(stores.version_files))) == 5
     stores.catalogue.close()
 
     def rows() -> set[tuple[str, bool, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any, Final
 
 from anyio import to_thread
@@ -18,15 +19,20 @@ from ai_engine.domain import clock
 from ai_engine.domain.errors import InvalidInputError, ModelNotFoundError, VersionNotFoundError
 from ai_engine.domain.filters import LONGEST, parse_search
 from ai_engine.domain.search import Position, Search
-from ai_engine.registry.comparison import metrics_of, side_by_side
-from ai_engine.registry.json_views import entry_shape, performance_shape, run_shape
+from ai_engine.registry.comparison import compare as compare_versions
+from ai_engine.registry.json_views import (
+    clean_up_shape,
+    entry_shape,
+    model_shape,
+    performance_shape,
+    run_shape,
+)
 
 # Names are paths: those that the original software wrote may hold a slash.
 router = APIRouter(tags=["models"])
 
 # No name of ours is longer than 200; one of the original software's may be.
 _LONGEST: Final = 1000
-_MOST_COMPARED: Final = 50
 # A page of no more than this is read in a few milliseconds.
 _SHORT: Final = 1000
 # It tells the value at the page's end, which may be any text of somebody's metadata.
@@ -34,34 +40,77 @@ _LONGEST_TOKEN: Final = 20_000
 
 Name = Annotated[str, Path(max_length=_LONGEST, description="The model's name.")]
 VersionPart = Annotated[str, Path(max_length=_LONGEST, description="The version.")]
+Filter = Annotated[
+    str | None,
+    Query(
+        alias="filter",
+        max_length=LONGEST,
+        description="Only versions of which this is true, such as "
+        "`is_active and (mae < 0.5 or metadata.team = 'ops')`.",
+    ),
+]
+Sort = Annotated[
+    str | None,
+    Query(
+        max_length=LONGEST,
+        description="By this field, such as `mae`; the highest first with `-` in front. "
+        "Default: by name, newest first.",
+    ),
+]
+Limit = Annotated[int | None, Query(ge=1, le=1_000_000, description="Default: everything.")]
+PageToken = Annotated[
+    str | None, Query(alias="page_token", max_length=_LONGEST_TOKEN, description="`next_page_token`.")
+]
 OptionalVersion = Annotated[str | None, Query(max_length=_LONGEST, description="Default: the active one.")]
+
+
+@router.get("/models", responses=answers(schemas.ModelsReply))
+async def models(
+    service: Running,
+    filter_: Filter = None,
+    sort: Sort = None,
+    limit: Limit = None,
+    page_token_: PageToken = None,
+) -> Answer:
+    """List models, each with its active version and the newest numbers of that, a page at a time.
+
+    A model of which no version is active stands by its newest one. The filter and the sort are those of
+    versions.
+    """
+    search = parse_search(filter_, sort)
+    after = read_token(page_token_, sort) if page_token_ else None
+    lane = service.short_reads if limit is not None and limit <= _SHORT else None
+    return await to_thread.run_sync(_models, service, search, limit, after, sort, limiter=lane)
+
+
+def _models(
+    service: Service, search: Search, limit: int | None, after: Position | None, sort: str | None
+) -> Answer:
+    # One more than is asked for tells whether there is a next page.
+    more = None if limit is None else limit + 1
+    entries, total, from_database = service.registry.models(more, after, search)
+    following = None
+    if limit is not None and len(entries) > limit:
+        del entries[limit:]
+        following = page_token(search.order.position(entries[-1]), sort)
+    return Answer(
+        {
+            "models": [model_shape(entry) for entry in entries],
+            "total_models": total,
+            "source": "database" if from_database else "memory",
+            "next_page_token": following,
+        }
+    )
 
 
 @router.get("/models/info", responses=answers(schemas.InfoReply))
 async def info(
     service: Running,
     name: Annotated[str | None, Query(max_length=_LONGEST, description="Only this model.")] = None,
-    filter_: Annotated[
-        str | None,
-        Query(
-            alias="filter",
-            max_length=LONGEST,
-            description="Only versions of which this is true, such as "
-            "`is_active and (mae < 0.5 or metadata.team = 'ops')`.",
-        ),
-    ] = None,
-    sort: Annotated[
-        str | None,
-        Query(
-            max_length=LONGEST,
-            description="By this field, such as `mae`; the highest first with `-` in front. "
-            "Default: by name, newest first.",
-        ),
-    ] = None,
-    limit: Annotated[int | None, Query(ge=1, le=1_000_000, description="Default: everything.")] = None,
-    page_token_: Annotated[
-        str | None, Query(alias="page_token", max_length=_LONGEST_TOKEN, description="`next_page_token`.")
-    ] = None,
+    filter_: Filter = None,
+    sort: Sort = None,
+    limit: Limit = None,
+    page_token_: PageToken = None,
 ) -> Answer:
     """List versions, a page at a time."""
     search = parse_search(filter_, sort)
@@ -133,7 +182,7 @@ def clean_up(
     if unknown:  # a dry run that is misspelled would remove
         raise InvalidInputError(min(unknown), "is not known; there are keep_versions and dry_run")
     done = service.registry.clean_up(keep_versions, dry_run)
-    count = len(done["removed"])
+    count = len(done.dropped)
     what = f"{count} version{'' if count == 1 else 's'}"
     return Answer(
         {
@@ -141,7 +190,7 @@ def clean_up(
             "message": f"{what} would be removed" if dry_run else f"{what} removed",
             "timestamp": clock.to_iso(clock.now()),
             "dry_run": dry_run,
-            **done,
+            **clean_up_shape(done),
         }
     )
 
@@ -164,8 +213,8 @@ def _versions(service: Service, model_name: str, most: int | None) -> Answer | N
     if most is not None and total > most:
         return None
     runs: dict[str, list[dict[str, Any]]] = {}  # JSON values
-    for run in service.registry.runs(model_name):
-        runs.setdefault(run["version"], []).append(run_shape(run))
+    for record in service.registry.runs(model_name):
+        runs.setdefault(record.version, []).append(run_shape(record))
     return Answer(
         {
             "model_name": model_name,
@@ -188,19 +237,8 @@ async def compare(
 
 
 def _compare(service: Service, model_name: str, versions: str) -> Answer:
-    wanted = list(dict.fromkeys(part.strip() for part in versions.split(",") if part.strip()))
-    if not 2 <= len(wanted) <= _MOST_COMPARED:
-        raise InvalidInputError(
-            "versions", f"names {len(wanted)}; give 2 to {_MOST_COMPARED} different ones, such as 1.0.0,1.0.1"
-        )
-    return Answer(
-        {
-            "model_name": model_name,
-            "versions": wanted,
-            "compared_with": wanted[0],
-            "metrics": side_by_side(metrics_of(service.registry, model_name, wanted)),
-        }
-    )
+    wanted = [part.strip() for part in versions.split(",") if part.strip()]
+    return Answer(compare_versions(service.registry, model_name, wanted))
 
 
 @router.post(
@@ -211,13 +249,13 @@ def _compare(service: Service, model_name: str, versions: str) -> Answer:
 def activate(service: Running, model_name: Name, body: Body) -> Answer:
     """Make a version the active one."""
     wanted = schemas.read(schemas.ActivateRequest, body)
-    return Answer({"model_name": model_name} | service.registry.activate(model_name, wanted.version))
+    return Answer({"model_name": model_name} | asdict(service.registry.activate(model_name, wanted.version)))
 
 
 @router.post("/models/{model_name:path}/rollback", responses=answers(schemas.PointerReply, 403, 404, 409))
 def roll_back(service: Running, model_name: Name) -> Answer:
     """Make the version active again that was active before."""
-    return Answer({"model_name": model_name} | service.registry.roll_back(model_name))
+    return Answer({"model_name": model_name} | asdict(service.registry.roll_back(model_name)))
 
 
 @router.delete(

@@ -14,7 +14,7 @@ from ai_engine.api.json_response import Answer
 from ai_engine.api.problems import RefusedError, stopping
 from ai_engine.api.routes.openapi import answers
 from ai_engine.api.service import Running, address_of
-from ai_engine.version import __version__
+from ai_engine.registry.json_views import health_answer
 
 router = APIRouter(tags=["operations"])
 
@@ -23,22 +23,8 @@ router = APIRouter(tags=["operations"])
 async def health(service: Running) -> Answer:
     """Tell how the engine is. It answers 200 for as long as the process lives."""
     state = await service.health.state()
-    return Answer(
-        {
-            "status": state["status"],
-            "version": __version__,
-            "uptime_seconds": round(time.monotonic() - service.started, 3),
-            "persistence": {
-                "enabled": state["status"] == "healthy",
-                "reason": state["reason"],
-                "waiting": state["waiting"],
-                "in_memory_only": state["in_memory_only"],
-                "database": service.database,
-                "journal": state.get("journal"),
-            },
-            "active_models": await service.health.actives(),
-        }
-    )
+    uptime = time.monotonic() - service.started
+    return Answer(health_answer(state, uptime, service.database, await service.health.actives()))
 
 
 @router.get("/health/live", responses=answers(schemas.LiveReply))

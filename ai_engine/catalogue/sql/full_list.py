@@ -29,7 +29,7 @@ class FullList:
             the rows are read: they are as new as that, or newer, and then read again. None where it is not
             known.
         read : callable
-            Reads the rows, where they may have changed.
+            Queries the rows, where they may have changed.
         """
         of, rows = self._kept
         if stamp is None or stamp != of:

@@ -17,6 +17,7 @@ from ai_engine.domain.search import (
     Compare,
     Condition,
     Field,
+    Kind,
     Known,
     Not,
     Order,
@@ -43,14 +44,15 @@ _LAST_CODE, _SURROGATES, _BEHIND_SURROGATES = 0x10FFFF, 0xD800, 0xE000
 Statement = tuple[str, dict[str, Any]]  # parameters by name
 
 
-def page(search: Search, limit: int | None, after: Position | None) -> Statement:
+def page(
+    search: Search, limit: int | None, after: Position | None, source: str = statements.DESCRIBE
+) -> Statement:
     """Return the statement for the versions of a search that stand behind a position."""
     clauses = _Clauses(search)
     parts = clauses.parts(after)
     parameters = {**clauses.parameters, "limit": -1 if limit is None else limit}
     selects = [
-        f"{statements.DESCRIBE}{_where(clauses.condition, part)} ORDER BY {order} LIMIT :limit"
-        for part, order in parts
+        f"{source}{_where(clauses.condition, part)} ORDER BY {order} LIMIT :limit" for part, order in parts
     ]
     if len(selects) == 1:
         return selects[0], parameters
@@ -66,13 +68,19 @@ def count(search: Search) -> Statement:
     return f"SELECT COUNT(*) {source}{_where(clauses.condition)}", clauses.parameters
 
 
+def count_models(search: Search) -> Statement:
+    """Return the statement that counts the models of a search."""
+    clauses = _Clauses(search)
+    return f"SELECT COUNT(*) {statements.MODELS_FROM}{_where(clauses.condition)}", clauses.parameters
+
+
 def index(field: Field) -> list[str]:
     """Return the statements that index a field; none for those that the schema indexes, and for flags."""
     if field.name in _FLAGS or field.name in _INDEXED:
         return []
     column = column_of(field)
     name = "engine_search_" + field.name.replace('"', '""')
-    if not column.startswith("e."):
+    if "r." in column:
         column = column.replace("r.metadata", "metadata").removeprefix("r.")
         return [
             f'CREATE INDEX IF NOT EXISTS "{name}" ON model_registry ({column})',
@@ -164,6 +172,8 @@ def column_of(field: Field) -> str:
     if not field.keys:
         return _COLUMNS[field.name]
     path = "$" + "".join(f'."{key}"' for key in field.keys).replace("'", "''")
+    if field.kind is Kind.NUMBER:
+        return f"json_extract(e.metrics, '{path}')"
     document = "CASE WHEN json_valid(r.metadata) THEN r.metadata END"
     return (
         f"CASE WHEN json_type({document}, '{path}') NOT IN ('object', 'array') "

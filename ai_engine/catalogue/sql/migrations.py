@@ -5,7 +5,6 @@ Schema 0 is a database without our tables: an empty one, or one that the origina
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -18,12 +17,24 @@ from ai_engine.domain.entities import Place
 from ai_engine.domain.performance import COUNTS, REALS
 
 
-def migrate(execute: Execute, schema: int) -> None:
-    """Bring a database of `schema` to the present one, inside the caller's transaction."""
+def migrate(execute: Execute, schema: int, model_dir: str) -> None:
+    """Bring a database of `schema` to the present one, inside the caller's transaction.
+
+    Parameters
+    ----------
+    model_dir : str
+        The directory as the rows call it, which name files in it.
+    """
     if schema == SCHEMA:
         return
-    for step in [_adopt_seed] if schema == 0 else _STEPS[schema - 1 :]:
-        step(execute)
+    if schema == 0:
+        _adopt_seed(execute)
+    if schema == 1:
+        _add_what_is_searched(execute)
+    if schema in (1, 2):
+        _name_files_within(execute, model_dir)
+    if schema == 1:
+        _note_what_is_searched(execute)
     execute(
         "INSERT INTO engine_meta (key, value) VALUES ('schema', :schema) "
         "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
@@ -133,17 +144,33 @@ def _add_what_is_searched(execute: Execute) -> None:
     for statement in ENGINE_TABLES:
         if statement.startswith(("CREATE INDEX engine_versions", "CREATE INDEX engine_metrics")):
             execute(statement.replace("CREATE INDEX", "CREATE INDEX IF NOT EXISTS"))
-    _note_what_is_searched(execute)
 
 
-def _seal_code_too(execute: Execute) -> None:
-    """Lead from schema 2 to 3, whose seals hold the digest of what loading executes."""
-    execute("DELETE FROM engine_seals")  # each file is read once more
-    execute("ALTER TABLE engine_seals ADD COLUMN code TEXT")
+def _name_files_within(execute: Execute, model_dir: str) -> None:
+    """Lead from schema 2 to 3: rows name files within the directory, a measurement holds any number.
+
+    Seals hold the digest of what loading executes, so each large file is read once more.
+    """
+    for column in ("metrics TEXT", "file TEXT", "store TEXT", "saved_by TEXT"):
+        execute(f"ALTER TABLE engine_versions ADD COLUMN {column}")
+    execute("DROP TABLE engine_seals")
+    for statement in ENGINE_TABLES:
+        if "CREATE TABLE engine_seals" in statement or "CREATE TABLE engine_metrics" in statement:
+            execute(statement)
+    execute(
+        "UPDATE engine_versions SET file = (SELECT substr(r.model_path, length(:dir) + 2) "
+        "FROM model_registry r WHERE r.model_id = engine_versions.model_id "
+        "AND substr(r.model_path, 1, length(:dir) + 1) = :dir || '/') WHERE place <> 'path'",
+        {"dir": model_dir},
+    )
+    execute("UPDATE engine_versions SET store = 'local' WHERE place = 'store'")
+    execute(
+        "UPDATE OR REPLACE engine_debris SET path = substr(path, length(:dir) + 2) "
+        "WHERE substr(path, 1, length(:dir) + 1) = :dir || '/'",
+        {"dir": model_dir},
+    )
 
 
-# The step at index n leads from schema n + 1 to n + 2.
-_STEPS: tuple[Callable[[Execute], None], ...] = (_add_what_is_searched, _seal_code_too)
 # What is read in the place of bytes that are no text.
 _NO_TEXT = "\N{REPLACEMENT CHARACTER}"
 _OUR_MOMENT = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9] [0-9][0-9]:[0-9][0-9]:[0-9][0-9].??????"

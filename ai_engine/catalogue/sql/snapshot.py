@@ -12,6 +12,7 @@ from ai_engine.catalogue.sql import listing, statements
 from ai_engine.catalogue.sql.rows import (
     SqlRow,
     entries_of,
+    file_of,
     parsed,
     performance_of,
     run_of,
@@ -22,9 +23,9 @@ from ai_engine.domain.collector import Uncollected
 from ai_engine.domain.entities import (
     Activation,
     Digest,
-    Identity,
     ModelVersion,
     NewVersion,
+    RunRecord,
     Seal,
 )
 from ai_engine.domain.performance import ModelPerformance
@@ -57,37 +58,41 @@ class ModelRow:
 
 
 class SqlSnapshot:
-    """Reads over whatever runs statements; see protocol.Snapshot.
+    """Queries over whatever runs statements; see protocol.Snapshot.
 
     Parameters
     ----------
     execute : Execute
         Runs them.
+    model_dir : str
+        The model directory as it is called here; rows name files within it.
     kept : callable or None
         Returns the rows of the full list from memory, or from what reads them; None where what is read may
         never be committed.
     """
 
-    def __init__(self, execute: Execute, kept: Kept | None = None) -> None:
-        self._execute, self._kept = execute, kept
+    def __init__(self, execute: Execute, model_dir: str, kept: Kept | None = None) -> None:
+        self._execute, self._model_dir, self._kept = execute, model_dir, kept
 
     def find(self, name: str, version: str | None = None) -> ModelVersion | None:
         if version is None:
             rows = self._execute(statements.FIND_ACTIVE, {"name": name})
         else:
             rows = self._execute(statements.FIND, {"name": name, "version": version})
-        return version_of(rows[0]) if rows else None
+        return version_of(rows[0], self._model_dir) if rows else None
 
     def find_id(self, model_id: str) -> ModelVersion | None:
         rows = self._execute(statements.FIND_ID, {"model_id": model_id})
-        return version_of(rows[0]) if rows else None
+        return version_of(rows[0], self._model_dir) if rows else None
 
     def highest(self, name: str) -> str | None:
         rows = self._execute("SELECT highest FROM engine_models WHERE name = :name", {"name": name})
         return rows[0][0] if rows else None
 
     def versions(self, name: str) -> list[ModelVersion]:
-        return [version_of(row) for row in self._execute(statements.VERSIONS, {"name": name})]
+        return [
+            version_of(row, self._model_dir) for row in self._execute(statements.VERSIONS, {"name": name})
+        ]
 
     def names(self) -> list[str]:
         rows = self._execute("SELECT name FROM engine_models WHERE versions > 0 ORDER BY name")
@@ -98,20 +103,29 @@ class SqlSnapshot:
         return {str(name): str(version) for name, version in rows}
 
     def everything(self) -> list[ModelVersion]:
-        return [version_of(row) for row in self._execute(statements.EVERYTHING)]
+        return [version_of(row, self._model_dir) for row in self._execute(statements.EVERYTHING)]
 
     def describe(self, search: Search, limit: int | None, after: Position | None) -> list[dict[str, Any]]:
         def read() -> list[SqlRow]:
             return self._execute(*listing.page(search, limit, after))
 
         if limit is not None and limit <= _SHORT:
-            return entries_of(read())
+            return entries_of(read(), self._model_dir)
         uncollected = Uncollected()
         try:
             everything = limit is None and after is None and search == EVERYTHING
-            return entries_of(self._kept(read) if everything and self._kept else read())
+            rows = self._kept(read) if everything and self._kept else read()
+            return entries_of(rows, self._model_dir)
         finally:
             uncollected.release()
+
+    def models(self, search: Search, limit: int | None, after: Position | None) -> list[dict[str, Any]]:
+        rows = self._execute(*listing.page(search, limit, after, statements.DESCRIBE_MODELS))
+        entries = entries_of((row[:-1] for row in rows), self._model_dir)
+        return [entry | {"versions": row[-1]} for entry, row in zip(entries, rows, strict=True)]
+
+    def count_models(self, search: Search = EVERYTHING) -> int:
+        return int(self._execute(*listing.count_models(search))[0][0])
 
     def count(self, search: Search = EVERYTHING) -> int:
         if search.condition is None:
@@ -127,14 +141,14 @@ class SqlSnapshot:
     def performances(self, model_id: str) -> list[ModelPerformance]:
         return [
             performance_of(row)
-            for row in self._execute(statements.METRIC + "ORDER BY id", {"model_id": model_id})
+            for row in self._execute(statements.METRIC + "ORDER BY m.id", {"model_id": model_id})
         ]
 
     def latest_performance(self, model_id: str) -> ModelPerformance | None:
-        rows = self._execute(statements.METRIC + "ORDER BY id DESC LIMIT 1", {"model_id": model_id})
+        rows = self._execute(statements.METRIC + "ORDER BY m.id DESC LIMIT 1", {"model_id": model_id})
         return performance_of(rows[0]) if rows else None
 
-    def runs(self, name: str, version: str | None = None) -> list[dict[str, Any]]:
+    def runs(self, name: str, version: str | None = None) -> list[RunRecord]:
         return [run_of(row) for row in self._execute(statements.RUNS, {"name": name, "version": version})]
 
     def blob(self, digest: Digest) -> bytes | None:
@@ -147,10 +161,9 @@ class SqlSnapshot:
 
     def seal(self, digest: Digest) -> Seal | None:
         rows = self._execute(
-            "SELECT device, inode, size, mtime_ns, ctime_ns, code FROM engine_seals WHERE digest = :digest",
-            {"digest": digest},
+            "SELECT identity, code FROM engine_seals WHERE digest = :digest", {"digest": digest}
         )
-        return Seal(Identity(*rows[0][:-1]), rows[0][-1]) if rows else None
+        return Seal(*rows[0]) if rows else None
 
     def activations(self, name: str) -> list[Activation]:
         return [
@@ -164,7 +177,7 @@ class SqlSnapshot:
             "WHERE model_id = :model_id",
             {"model_id": version.model_id},
         )
-        measured = self._execute(statements.METRIC + "ORDER BY id LIMIT 1", {"model_id": version.model_id})
+        measured = self._execute(statements.METRIC + "ORDER BY m.id LIMIT 1", {"model_id": version.model_id})
         return NewVersion(
             model_id=version.model_id,
             name=version.name,
@@ -184,7 +197,7 @@ class SqlSnapshot:
         previous = {name: self._previous(self._model(name))[0] for name in {row[1] for row in rows}}
         return [
             Candidate(
-                version_of(row[:-3]),
+                version_of(row[:-3], self._model_dir),
                 clock.from_text(row[-3]),
                 row[-2] == 1,
                 row[-1],
@@ -214,17 +227,27 @@ class SqlSnapshot:
 
     def user(self, digest: Digest) -> ModelVersion | None:
         rows = self._execute(statements.USES + " LIMIT 1", {"digest": digest})
-        return version_of(rows[0]) if rows else None
+        return version_of(rows[0], self._model_dir) if rows else None
 
     def uses(self, digest: Digest) -> list[ModelVersion]:
-        return [version_of(row) for row in self._execute(statements.USES, {"digest": digest})]
+        return [
+            version_of(row, self._model_dir) for row in self._execute(statements.USES, {"digest": digest})
+        ]
 
     def debris(self, limit: int) -> list[Debris]:
         rows = self._execute("SELECT path, digest FROM engine_debris LIMIT :limit", {"limit": limit})
-        return [Debris(*row) for row in rows]
+        return [
+            Debris(path if digest or path.startswith("/") else f"{self._model_dir}/{path}", digest)
+            for path, digest in rows
+        ]
 
     def is_debris(self, path: str) -> bool:
-        return bool(self._execute("SELECT 1 FROM engine_debris WHERE path = :path", {"path": path}))
+        rows = self._execute("SELECT 1 FROM engine_debris WHERE path = :path", {"path": self._file(path)})
+        return bool(rows)
+
+    def _file(self, path: str) -> str:
+        """Return how a row names a file."""
+        return file_of(path, self._model_dir) or path
 
     def is_incomplete(self) -> bool:
         return bool(self._execute("SELECT 1 FROM engine_meta WHERE key = 'incomplete'"))

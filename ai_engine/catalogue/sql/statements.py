@@ -8,15 +8,15 @@ from __future__ import annotations
 from ai_engine.domain.performance import NUMBERS
 
 VERSION = """
-    SELECT e.model_id, e.name, e.version, e.seq, r.is_active, r.model_path,
-           e.place, e.digest, e.format, e.size, e.python, e.packages
+    SELECT e.model_id, e.name, e.version, e.seq, r.is_active, r.model_path, e.file,
+           e.place, e.digest, e.format, e.size, e.store, e.python, e.packages
     FROM engine_versions e JOIN model_registry r ON r.model_id = e.model_id
 """
 FIND = VERSION + "WHERE e.name = :name AND e.version = :version"
 # By its name and number, which are indexed; `model_id` is so in the other table only.
 FIND_ID = """
-    SELECT e.model_id, e.name, e.version, e.seq, r.is_active, r.model_path,
-           e.place, e.digest, e.format, e.size, e.python, e.packages
+    SELECT e.model_id, e.name, e.version, e.seq, r.is_active, r.model_path, e.file,
+           e.place, e.digest, e.format, e.size, e.store, e.python, e.packages
     FROM model_registry r JOIN engine_versions e ON e.name = r.name AND e.version = r.version
                                                 AND e.model_id = r.model_id
     WHERE r.model_id = :model_id
@@ -27,8 +27,8 @@ EVERYTHING = VERSION + "ORDER BY e.name, e.seq"
 USES = VERSION + "WHERE e.digest = :digest ORDER BY e.seq"
 
 CANDIDATES = """
-    SELECT e.model_id, e.name, e.version, e.seq, r.is_active, r.model_path,
-           e.place, e.digest, e.format, e.size, e.python, e.packages, r.created_at, e.pinned,
+    SELECT e.model_id, e.name, e.version, e.seq, r.is_active, r.model_path, e.file,
+           e.place, e.digest, e.format, e.size, e.store, e.python, e.packages, r.created_at, e.pinned,
            (SELECT m.{metric} FROM performance_metrics m WHERE m.model_id = e.model_id
             ORDER BY m.id DESC LIMIT 1)
     FROM engine_versions e JOIN model_registry r ON r.model_id = e.model_id
@@ -92,21 +92,34 @@ AVERAGE = "e.accuracy_total / NULLIF(e.accuracy_count, 0)"
 DESCRIBE_FROM = "FROM engine_versions e JOIN model_registry r ON r.model_id = e.model_id"
 DESCRIBE = f"""
     SELECT e.seq, r.model_id, r.name, r.version, r.model_type, r.algorithms, r.created_at, r.updated_at,
-           r.is_active, r.model_path, r.metadata, e.digest, e.format, e.size, e.python, e.packages, e.pinned,
-           e.metric_count, {AVERAGE}, e.last_metric_update, {", ".join("e." + number for number in NUMBERS)}
+           r.is_active, r.model_path, e.file, r.metadata, e.digest, e.format, e.size, e.python, e.packages,
+           e.pinned, e.saved_by, e.metric_count, {AVERAGE}, e.last_metric_update,
+           {", ".join("e." + number for number in NUMBERS)}, e.metrics
     {DESCRIBE_FROM}"""
 
-METRIC = f"SELECT {', '.join(NUMBERS)}, recorded_at FROM performance_metrics WHERE model_id = :model_id "
+# A model stands by its active version, or by its newest where none is. From the models on: there are fewer.
+MODELS_FROM = """FROM engine_models m
+    CROSS JOIN engine_versions e
+            ON e.seq = COALESCE(m.active, (SELECT MAX(n.seq) FROM engine_versions n WHERE n.name = m.name))
+    JOIN model_registry r ON r.model_id = e.model_id"""
+DESCRIBE_MODELS = DESCRIBE.replace(DESCRIBE_FROM, f", m.versions {MODELS_FROM}")
+
+METRIC = f"""
+    SELECT {", ".join("m." + number for number in NUMBERS)}, m.recorded_at, x.numbers
+    FROM performance_metrics m LEFT JOIN engine_metrics x ON x.metric = m.id
+    WHERE m.model_id = :model_id
+"""
 ADD_METRIC = f"""
     INSERT INTO performance_metrics (model_id, recorded_at, {", ".join(NUMBERS)})
     VALUES (:model_id, :recorded_at, {", ".join(":" + number for number in NUMBERS)})
+    RETURNING id
 """
 MEASURED = f"""
     UPDATE engine_versions
     SET metric_count = metric_count + :count, accuracy_count = accuracy_count + :accuracy_count,
         accuracy_total = accuracy_total + :accuracy_total,
         last_metric_update = CASE WHEN last_metric_update > :last THEN last_metric_update ELSE :last END,
-        {", ".join(f"{number} = :{number}" for number in NUMBERS)}
+        {", ".join(f"{number} = :{number}" for number in (*NUMBERS, "metrics"))}
     WHERE seq = (SELECT e.seq FROM model_registry r JOIN engine_versions e ON e.name = r.name
                  AND e.version = r.version AND e.model_id = r.model_id WHERE r.model_id = :model_id)
     RETURNING seq
@@ -125,13 +138,15 @@ MEASURED_AGAIN = (
     f"""
     UPDATE engine_versions
     SET metric_count = 0, accuracy_count = 0, accuracy_total = 0, last_metric_update = NULL,
-        {", ".join(f"{number} = NULL" for number in NUMBERS)}
+        {", ".join(f"{number} = NULL" for number in (*NUMBERS, "metrics"))}
     WHERE metric_count > 0
     """,
     f"""
     UPDATE engine_versions
     SET metric_count = s.n, accuracy_count = s.accuracy_count, accuracy_total = s.accuracy_total,
-        last_metric_update = s.last, {", ".join(f"{number} = {_measured(number)}" for number in NUMBERS)}
+        last_metric_update = s.last,
+        {", ".join(f"{number} = {_measured(number)}" for number in NUMBERS)},
+        metrics = (SELECT x.numbers FROM engine_metrics x WHERE x.metric = m.id)
     FROM (SELECT m.model_id, COUNT(*) AS n, COUNT({_FINITE_ACCURACY}) AS accuracy_count,
                  COALESCE(SUM({_FINITE_ACCURACY}), 0) AS accuracy_total,
                  MAX(m.recorded_at) AS last, MAX(m.id) AS newest
@@ -177,9 +192,10 @@ ADD_REGISTRY = """
 """
 ADD_VERSION = """
     INSERT INTO engine_versions
-        (model_id, name, version, place, blob, digest, format, size, python, packages, model_type, created_at)
+        (model_id, name, version, place, blob, digest, format, size, python, packages, model_type, created_at,
+         file, store, saved_by)
     VALUES (:model_id, :name, :version, :place, :blob, :digest, :format, :size, :python, :packages,
-            :model_type, :at)
+            :model_type, :at, :file, :store, :saved_by)
     RETURNING seq
 """
 ADD_MOVE = """

@@ -68,9 +68,11 @@ ENGINE_TABLES = (
     ) WITHOUT ROWID
     """,
     # What the engine knows of a version besides the original's columns, and whatever else versions are
-    # searched by. `seq` is the order of creation, `place` a domain.records.Place, `blob` the bytes in
+    # searched by. `seq` is the order of creation, `place` a domain.entities.Place, `blob` the bytes in
     # engine_blobs where that is their place. From `metric_count` on: the version's rows in
-    # performance_metrics, counted and summed, and the numbers of the last one.
+    # performance_metrics, counted and summed, and the numbers of the last one; `metrics` is JSON.
+    # `file` is the version's path within the model directory, where it is there; `store` the artifact store
+    # that has the bytes, where one does.
     """
     CREATE TABLE engine_versions (
         seq INTEGER PRIMARY KEY,
@@ -100,6 +102,10 @@ ENGINE_TABLES = (
         prediction_time REAL,
         training_samples INTEGER,
         feature_count INTEGER,
+        metrics TEXT,
+        file TEXT,
+        store TEXT,
+        saved_by TEXT,
         UNIQUE (name, version)
     )
     """,
@@ -113,6 +119,8 @@ ENGINE_TABLES = (
     "CREATE INDEX engine_versions_r2 ON engine_versions (r2) WHERE r2 IS NOT NULL",
     "CREATE INDEX engine_versions_accuracy ON engine_versions (accuracy_score) "
     "WHERE accuracy_score IS NOT NULL",
+    # Numbers of a measurement for which the original's table has no column: a JSON object by name.
+    "CREATE TABLE engine_metrics (metric INTEGER PRIMARY KEY, numbers TEXT NOT NULL)",
     # Small artifacts: the bytes are in the commit that makes the version visible. Versions with equal bytes
     # have one blob, found by the digest of any of them.
     "CREATE TABLE engine_blobs (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL)",
@@ -132,7 +140,8 @@ ENGINE_TABLES = (
         below INTEGER
     )
     """,
-    # Files of ours whose version is gone; `sweep` removes the file, then the row.
+    # Files of ours whose version is gone, by their path within the model directory; `sweep` removes the file,
+    # then the row.
     "CREATE TABLE engine_debris (path TEXT PRIMARY KEY, digest TEXT) WITHOUT ROWID",
     # Operations of the outage journal that were applied, so that none is applied twice.
     "CREATE TABLE engine_replayed (operation TEXT PRIMARY KEY, replayed_at TIMESTAMP NOT NULL) WITHOUT ROWID",
@@ -141,13 +150,9 @@ ENGINE_TABLES = (
     """
     CREATE TABLE engine_seals (
         digest TEXT PRIMARY KEY,
-        device INTEGER NOT NULL,
-        inode INTEGER NOT NULL,
-        size INTEGER NOT NULL,
-        mtime_ns INTEGER NOT NULL,
-        ctime_ns INTEGER NOT NULL,
-        checked_at TIMESTAMP NOT NULL,
-        code TEXT
+        identity TEXT NOT NULL,
+        code TEXT NOT NULL,
+        checked_at TIMESTAMP NOT NULL
     ) WITHOUT ROWID
     """,
     # The schema holds the invariant: at most one active version a model.

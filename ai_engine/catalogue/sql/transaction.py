@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 
 from ai_engine.catalogue.sql import listing, statements
 from ai_engine.catalogue.sql.rows import (
     artifact_columns,
+    file_of,
     performance_columns,
     run_columns,
 )
@@ -33,9 +34,11 @@ from ai_engine.domain.search import Field
 class SqlTransaction(SqlSnapshot):
     """Writes over whatever runs statements; see protocol.Transaction."""
 
-    def __init__(self, execute: Execute) -> None:
-        super().__init__(execute)
+    def __init__(self, execute: Execute, model_dir: str, actor: str) -> None:
+        super().__init__(execute, model_dir)
+        self._actor = actor
         self.added: ModelId | None = None  # what tells, after a failed commit, whether it held
+        self._next = ("", "", ModelRow())  # the last number that was asked for
         self._unused: Digest | None = None  # bytes of which this transaction knows that no version has them
 
     def user(self, digest: Digest) -> ModelVersion | None:
@@ -43,15 +46,21 @@ class SqlTransaction(SqlSnapshot):
         self._unused = digest if found is None else None
         return found
 
-    def add(
-        self, new: NewVersion, data: bytes | None, path_of: Callable[[str], str], actor: str
-    ) -> ModelVersion:
-        model = self._model(new.name)
-        version = versions.next_patch(model.highest) if new.version is None else new.version
-        if new.version is not None and self.find(new.name, version):
-            raise VersionExistsError(new.name, version)
+    def next_number(self, name: str) -> str:
+        model = self._model(name)
+        number = versions.next_patch(model.highest)
+        self._next = name, number, model
+        return number
+
+    def add(self, new: NewVersion, data: bytes | None, model_path: str) -> ModelVersion:
+        version = new.version
+        assert version is not None  # see protocol.Transaction.add
+        name, number, model = self._next
+        if (name, number) != (new.name, version):  # else nobody has it, and the model was just read
+            if self.find(new.name, version):
+                raise VersionExistsError(new.name, version)
+            model = self._model(new.name)
         at = clock.to_text(new.created_at)
-        model_path = path_of(version)
         if new.activate:
             self._deactivate(new.name, at)
         identity = {"model_id": new.model_id, "name": new.name, "version": version}
@@ -74,6 +83,8 @@ class SqlTransaction(SqlSnapshot):
             "blob": blob,
             "model_type": new.model_type,
             "at": at,
+            "file": file_of(model_path, self._model_dir),
+            "saved_by": self._actor,
         }
         ((seq,),) = self._execute(statements.ADD_VERSION, columns)
         numbers = versions.parse(version)
@@ -82,7 +93,7 @@ class SqlTransaction(SqlSnapshot):
         model.versions += 1
         added = ModelVersion(new.model_id, new.name, version, seq, new.activate, model_path, new.artifact)
         if new.activate:
-            self._move(model, added, model.move, actor, "saved", at)
+            self._move(model, added, model.move, "saved", at)
         self._set_model(new.name, model)
         if new.performance is not None:
             self.record(new.model_id, [new.performance])
@@ -107,6 +118,7 @@ class SqlTransaction(SqlSnapshot):
         return int(blob)
 
     def _set_model(self, name: str, model: ModelRow) -> None:
+        self._next = ("", "", model)
         self._execute(
             statements.SET_MODEL,
             {
@@ -118,25 +130,25 @@ class SqlTransaction(SqlSnapshot):
             },
         )
 
-    def activate(self, version: ModelVersion, actor: str, reason: str, at: datetime) -> str | None:
+    def activate(self, version: ModelVersion, reason: str, at: datetime) -> str | None:
         model = self._model(version.name)
         previous = model.active_version
         if model.active != version.seq:
-            self._point(model, version, model.move, actor, reason, at)
+            self._point(model, version, model.move, reason, at)
         return previous
 
-    def roll_back(self, name: str, actor: str, at: datetime) -> tuple[str, str]:
+    def roll_back(self, name: str, at: datetime) -> tuple[str, str]:
         model = self._model(name)
         _, number, below = self._previous(model)
         version = self.find(name, number) if number is not None else None
         previous = model.active_version
         if version is None or previous is None:
             raise NoPreviousVersionError(name)
-        self._point(model, version, below, actor, f"rollback from {previous}", at)
+        self._point(model, version, below, f"rollback from {previous}", at)
         return version.version, previous
 
     def _point(
-        self, model: ModelRow, version: ModelVersion, below: int | None, actor: str, reason: str, at: datetime
+        self, model: ModelRow, version: ModelVersion, below: int | None, reason: str, at: datetime
     ) -> None:
         """Make a version that has its row the active one."""
         moment = clock.to_text(at)
@@ -145,7 +157,7 @@ class SqlTransaction(SqlSnapshot):
             "UPDATE model_registry SET is_active = 1, updated_at = :at WHERE model_id = :model_id",
             {"model_id": version.model_id, "at": moment},
         )
-        self._move(model, version, below, actor, reason, moment)
+        self._move(model, version, below, reason, moment)
         self._set_model(version.name, model)
 
     def _deactivate(self, name: str, at: str) -> None:
@@ -154,9 +166,7 @@ class SqlTransaction(SqlSnapshot):
             {"name": name, "at": at},
         )
 
-    def _move(
-        self, model: ModelRow, version: ModelVersion, below: int | None, actor: str, reason: str, at: str
-    ) -> None:
+    def _move(self, model: ModelRow, version: ModelVersion, below: int | None, reason: str, at: str) -> None:
         """Write a move of the pointer down, in the model too."""
         ((model.move,),) = self._execute(
             statements.ADD_MOVE,
@@ -166,7 +176,7 @@ class SqlTransaction(SqlSnapshot):
                 "version": version.version,
                 # A clock that was set back must not put this move before the one it follows.
                 "at": max(at, model.moved_at or at),
-                "actor": actor,
+                "actor": self._actor,
                 "reason": reason,
                 "before": model.move,
                 "below": below,
@@ -191,7 +201,12 @@ class SqlTransaction(SqlSnapshot):
         if not self._execute(statements.MEASURED, measured):
             raise ModelNotFoundError(model_id)
         for row in rows:
-            self._execute(statements.ADD_METRIC, row)
+            ((metric,),) = self._execute(statements.ADD_METRIC, row)
+            if row["metrics"] is not None:
+                self._execute(
+                    "INSERT INTO engine_metrics (metric, numbers) VALUES (:metric, :metrics)",
+                    {"metric": metric, "metrics": row["metrics"]},
+                )
 
     def index(self, field: Field) -> None:
         for statement in listing.index(field):
@@ -205,11 +220,11 @@ class SqlTransaction(SqlSnapshot):
         if not self._execute(statements.ADD_RUN, {"model_id": model_id, **run_columns(run)}):
             raise ModelNotFoundError(model_id)
 
-    def withdraw(self, version: ModelVersion, files: Iterable[str], actor: str, at: datetime) -> None:
+    def withdraw(self, version: ModelVersion, files: Iterable[str], at: datetime) -> None:
         model = self._model(version.name)
         if model.active == version.seq:
             try:
-                self.roll_back(version.name, actor, at)
+                self.roll_back(version.name, at)
             except NoPreviousVersionError:
                 self._deactivate(version.name, clock.to_text(at))
                 model.active = None
@@ -219,6 +234,11 @@ class SqlTransaction(SqlSnapshot):
     def drop(self, version: ModelVersion, files: Iterable[str]) -> None:
         of = {"model_id": version.model_id}
         rows = self._execute("SELECT blob FROM engine_versions WHERE seq = :seq", {"seq": version.seq})
+        self._execute(
+            "DELETE FROM engine_metrics WHERE metric IN "
+            "(SELECT id FROM performance_metrics WHERE model_id = :model_id)",
+            of,
+        )
         for table in ("performance_metrics", "training_history", "model_registry"):
             self._execute(f"DELETE FROM {table} WHERE model_id = :model_id", of)
         self._execute("DELETE FROM engine_versions WHERE seq = :seq", {"seq": version.seq})
@@ -238,7 +258,7 @@ class SqlTransaction(SqlSnapshot):
     def _add_debris(self, path: str, digest: Digest | None) -> None:
         self._execute(
             "INSERT INTO engine_debris (path, digest) VALUES (:path, :digest) ON CONFLICT DO NOTHING",
-            {"path": path, "digest": digest},
+            {"path": path if digest else self._file(path), "digest": digest},
         )
 
     def pin(self, version: ModelVersion, pinned: bool) -> None:
@@ -249,13 +269,13 @@ class SqlTransaction(SqlSnapshot):
 
     def forget_debris(self, paths: Iterable[str]) -> None:
         for path in paths:
-            self._execute("DELETE FROM engine_debris WHERE path = :path", {"path": path})
+            self._execute("DELETE FROM engine_debris WHERE path = :path", {"path": self._file(path)})
 
     def set_artifact(self, model_id: str, artifact: Artifact) -> None:
         self._execute(
             """
             UPDATE engine_versions SET place = :place, digest = :digest, format = :format, size = :size,
-                                       python = :python, packages = :packages
+                                       python = :python, packages = :packages, store = :store
             WHERE model_id = :model_id
             """,
             {"model_id": model_id, **artifact_columns(artifact)},
@@ -264,19 +284,22 @@ class SqlTransaction(SqlSnapshot):
     def set_seal(self, digest: Digest, seal: Seal, at: datetime) -> None:
         self._execute(
             """
-            INSERT INTO engine_seals (digest, device, inode, size, mtime_ns, ctime_ns, checked_at, code)
-            VALUES (:digest, :device, :inode, :size, :mtime_ns, :ctime_ns, :at, :code)
-            ON CONFLICT (digest) DO UPDATE SET device = excluded.device, inode = excluded.inode,
-                size = excluded.size, mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns,
-                checked_at = excluded.checked_at, code = excluded.code
+            INSERT INTO engine_seals (digest, identity, code, checked_at)
+            VALUES (:digest, :identity, :code, :at)
+            ON CONFLICT (digest) DO UPDATE SET identity = excluded.identity, code = excluded.code,
+                                               checked_at = excluded.checked_at
             """,
-            {"digest": digest, "at": clock.to_text(at), "code": seal.code, **seal.identity._asdict()},
+            {"digest": digest, "identity": seal.identity, "code": seal.code, "at": clock.to_text(at)},
         )
 
     def relocate(self, version: ModelVersion, model_path: str) -> None:
         self._execute(
             "UPDATE model_registry SET model_path = :path WHERE model_id = :model_id",
             {"path": model_path, "model_id": version.model_id},
+        )
+        self._execute(
+            "UPDATE engine_versions SET file = :file WHERE seq = :seq",
+            {"file": file_of(model_path, self._model_dir), "seq": version.seq},
         )
 
     def set_incomplete(self, incomplete: bool) -> None:

@@ -26,6 +26,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import NoReturn
 
+from ai_engine.catalogue.protocol import ENGINE
 from ai_engine.catalogue.sql.full_list import FullList
 from ai_engine.catalogue.sql.snapshot import SqlSnapshot
 from ai_engine.catalogue.sql.transaction import SqlTransaction
@@ -91,6 +92,7 @@ class SqliteCatalogue:
         on_connect: Callable[[sqlite3.Connection], None] | None = None,
     ) -> None:
         self.location = path
+        self._model_dir = guard.path
         self._file = DatabaseFile(path, guard, on_connect)
         self._lock_timeout = lock_timeout
         self._checkpoint_every = checkpoint_every
@@ -121,7 +123,7 @@ class SqliteCatalogue:
             stamp = self.stamp()
             with self._reader() as connection:
                 connection.execute("BEGIN")
-                yield SqlSnapshot(executor(connection), partial(self._full_list.rows, stamp))
+                yield SqlSnapshot(executor(connection), self._model_dir, partial(self._full_list.rows, stamp))
                 connection.execute("COMMIT")
         except (sqlite3.Error, OSError) as error:
             self._raise(error)
@@ -172,10 +174,15 @@ class SqliteCatalogue:
     # -- writing ---------------------------------------------------------------------------------------------
 
     @contextmanager
-    def write(self, timeout: float | None = None) -> Iterator[SqlTransaction]:
+    def write(
+        self,
+        by: str = ENGINE,
+        timeout: float | None = None,
+        alone: bool = False,  # noqa: ARG002  # one writer at a time is all that SQLite has
+    ) -> Iterator[SqlTransaction]:
         try:
             with self._writer(timeout) as (opening, connection):
-                work = SqlTransaction(executor(connection))
+                work = SqlTransaction(executor(connection), self._model_dir, by)
                 yield work
                 self._commit(opening, connection, work)
                 self._commits += 1
@@ -300,7 +307,7 @@ class SqliteCatalogue:
     def rehearse(self, work: Callable[[SqlTransaction], None]) -> int:
         try:
             with self._writer() as (_, connection):
-                work(SqlTransaction(executor(connection)))
+                work(SqlTransaction(executor(connection), self._model_dir, ENGINE))
                 _shrink(connection)
                 pages = int(connection.execute("PRAGMA page_count").fetchone()[0])
                 return pages * int(connection.execute("PRAGMA page_size").fetchone()[0])

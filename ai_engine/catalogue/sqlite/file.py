@@ -31,7 +31,20 @@ _SWITCH_PATIENCE = 10.0
 
 
 class Guard(Protocol):
-    """Who watches over the directory that belongs to the catalogue."""
+    """Who watches over the directory that belongs to the catalogue.
+
+    Attributes
+    ----------
+    path : str
+        The directory, absolute.
+    """
+
+    @property
+    def path(self) -> str:
+        """The directory."""
+
+    def written_at(self) -> str:
+        """Return how the directory was called when the catalogue was opened last."""
 
     def opening_lock(self) -> AbstractContextManager[None]:
         """Exclude every other process while the database is made or migrated."""
@@ -222,7 +235,7 @@ class DatabaseFile:
                 connection.execute("VACUUM")
             self._switch_to_log(connection)
             connection.execute("BEGIN IMMEDIATE")
-            migrate(executor(connection), _schema(connection))
+            migrate(executor(connection), _schema(connection), self._guard.written_at())
             connection.execute("COMMIT")
         except BaseException:
             connection.close()
@@ -380,12 +393,12 @@ def _is_refusal(error: sqlite3.Error | StorageError) -> bool:
 
 def _relocator(connection: sqlite3.Connection) -> Callable[[str, str], None]:
     def relocate(old: str, new: str) -> None:
-        for table, column in (("model_registry", "model_path"), ("engine_debris", "path")):
-            connection.execute(
-                f"UPDATE {table} SET {column} = :new || substr({column}, length(:old) + 1) "
-                f"WHERE substr({column}, 1, length(:old) + 1) = :old || '/'",
-                {"old": old, "new": new},
-            )
+        # Only for other programs: ours read the path within the directory.
+        connection.execute(
+            "UPDATE model_registry SET model_path = :new || substr(model_path, length(:old) + 1) "
+            "WHERE substr(model_path, 1, length(:old) + 1) = :old || '/'",
+            {"old": old, "new": new},
+        )
 
     return relocate
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from ai_engine.artifacts.protocol import OpenArtifact, Stored
 from ai_engine.domain.digests import digest_of
-from ai_engine.domain.entities import Digest, Identity
+from ai_engine.domain.entities import Digest
 
 
 class MemoryStore:
@@ -18,7 +18,7 @@ class MemoryStore:
     See `ai_engine.artifacts.protocol.ArtifactStore` for what is promised.
     """
 
-    location = "memory"
+    store_id = location = "memory"
 
     def __init__(self) -> None:
         self._bytes: dict[Digest, bytes] = {}
@@ -51,10 +51,6 @@ class MemoryStore:
         data = self._bytes.get(digest)
         # A copy, as nobody else may see what is written to it.
         return None if data is None else OpenArtifact(memoryview(bytearray(data)), None)
-
-    def identify(self, digest: Digest) -> Identity | None:  # noqa: ARG002  # nothing tells
-        """See ArtifactStore."""
-        return None
 
     def path(self, digest: Digest) -> str | None:  # noqa: ARG002  # there are no files
         """See ArtifactStore."""

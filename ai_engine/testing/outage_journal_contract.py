@@ -1,4 +1,4 @@
-"""What every outage journal must do; see artifacts.protocol.Journal for the prose."""
+"""What every outage journal must do; see directory.protocol.OutageJournal for the prose."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def append(journal: OutageJournal, document: bytes) -> str:
         return journal.append(document)
 
 
-class JournalContract:
+class OutageJournalContract:
     """Give it a fixture `open_journal`: a callable that opens the same empty journal, each time anew.
 
     Those that it opens wait for a lock for half a second at most.
