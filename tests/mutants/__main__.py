@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -64,6 +65,7 @@ OUTSIDE = (
 # One that runs this many seconds waits for ever, and that is noticed.
 _PATIENCE = 300
 _NO_TEST = 5  # the exit code of pytest where it found none
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -143,12 +145,17 @@ class Tree:
         self._server.stdin.close()
         self._server.wait()
 
-    def fails(self, tests: Sequence[str]) -> bool:
-        """Tell whether any of some tests does: identifiers, or whole files and directories."""
+    def failing(self, tests: Sequence[str]) -> str | None:
+        """Return the first of some tests that fails: identifiers, or whole files and directories."""
         if not tests:
-            return False
+            return None
         selection = {"tests": tests if "::" in tests[0] else None, "record": None}
-        return self._run(selection, tests, ["-x", "--timeout", "60"], _PATIENCE) not in (0, _NO_TEST)
+        if self._run(selection, tests, ["-x", "--timeout", "60"], _PATIENCE) in (0, _NO_TEST):
+            return None
+        log = self._scratch / "last.log"
+        named = _FAILED.findall(log.read_text(errors="replace")) if log.exists() else []
+        # Where none is named, every one waits or cannot be imported.
+        return str(named[-1]) if named else tests[0]
 
     def record(self) -> Path:
         """Run all tests that run the core in their process, and return where it stands what they run."""
@@ -185,15 +192,21 @@ def read_tests(path: Path) -> list[Test]:
 
 def is_noticed(task: Task, tree: Tree, tests: Sequence[Test], outside: bool) -> bool:
     """Tell whether any test fails in a copy of the tree in which the line is broken."""
+    inside = [test.name for test in tests if test.runs(task)]
+    return any(_notices(task, tree, some) for some in (inside, *([test] for test in OUTSIDE if outside)))
+
+
+def _notices(task: Task, tree: Tree, tests: Sequence[str]) -> bool:
+    """Tell whether one of some tests fails where the line is broken, and passes where it is not."""
     path = tree.path / task.module
     original = path.read_bytes()
     path.write_text(task.mutant.source)
     try:
-        return tree.fails([test.name for test in tests if test.runs(task)]) or (
-            outside and any(tree.fails([test]) for test in OUTSIDE)
-        )
+        failing = tree.failing(tests)
     finally:
         path.write_bytes(original)
+    # A tree in which nothing works any more would notice everything.
+    return failing is not None and tree.failing([failing]) is None
 
 
 def run(chosen: Sequence[Task], workers: int, known: Path | None, outside: bool) -> list[Task]:
