@@ -27,7 +27,7 @@ from ai_engine.registry.json_views import (
 )
 from ai_engine.registry.registry import Registry
 from ai_engine.settings import Settings, from_environment
-from ai_engine.wiring import build_registry, database_path
+from ai_engine.wiring import build_registry
 
 __all__ = ["ModelManager", "ModelPerformance"]
 
@@ -74,8 +74,8 @@ class ModelManager:
         url = None if db_path is None else f"sqlite:///{os.path.abspath(os.fspath(db_path))}"
         self._settings = from_environment(model_dir=given, database_url=url)
         self.model_dir = os.path.abspath(self._settings.model_dir)
-        self.db_path = database_path(self._settings)
         self._init_database()
+        self.db_path = self.registry.location
         self._load_from_database()
 
     @classmethod
@@ -84,7 +84,7 @@ class ModelManager:
         manager = cls.__new__(cls)
         manager._settings, manager.registry = settings, registry
         manager.model_dir = os.path.abspath(settings.model_dir)
-        manager.db_path = database_path(settings)
+        manager.db_path = registry.location
         manager._load_from_database()
         return manager
 

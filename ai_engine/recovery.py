@@ -31,7 +31,7 @@ def recover(settings: Settings, from_files: bool) -> Rebuilt:
     """
     stores = build_stores(settings)
     with suppress(CatalogueUnavailableError):
-        stores.catalogue.catalogue_id  # noqa: B018  # the property opens, and sets a damaged one aside
+        stores.catalogue.open()  # sets a damaged one aside
     if not _has_content(database_path(settings)):
         _keep_log(database_path(settings))
         model_directory(settings).release()

@@ -13,10 +13,9 @@ from fastapi import Depends, Request
 from ai_engine.api.health import Health
 from ai_engine.api.instruments import Instruments
 from ai_engine.api.trainings import Trainings
-from ai_engine.domain.errors import ModelNotFoundError, VersionNotFoundError
+from ai_engine.domain.errors import VersionNotFoundError
 from ai_engine.registry.registry import Registry
 from ai_engine.settings import Settings
-from ai_engine.wiring import database_path
 
 # Versions that an error names; a model may have a million.
 _NAMED_IN_ERRORS = 10
@@ -44,21 +43,11 @@ class Service:
     @property
     def database(self) -> str:
         """Return where the catalogue is."""
-        return database_path(self.settings)
+        return self.registry.location
 
     def version(self, name: str, version: str | None) -> str:
         """Return the version that is meant: this one, or the active one. Raises VersionNotFoundError."""
-        found = self.registry.find(name, version)
-        if found is not None:
-            return found.version
-        known = self.registry.versions(name)
-        if not known:
-            raise ModelNotFoundError(name)
-        # One that is kept in memory only is listed and not found.
-        wanted = self.registry.actives().get(name) if version is None else version
-        if wanted is None or wanted not in known:
-            raise VersionNotFoundError(name, version, known[-_NAMED_IN_ERRORS:])
-        return wanted
+        return self.registry.number(name, version)
 
     def load(self, name: str, version: str) -> object:
         """Return the object of a version, which `version` found. Raises VersionNotFoundError."""

@@ -63,6 +63,11 @@ class MemoryCatalogue:
         self._writing = 0  # the thread that does
         self._closed = False
 
+    def open(self) -> None:
+        """See protocol.Catalogue."""
+        if self._closed:
+            raise ClosedError
+
     @property
     def catalogue_id(self) -> str:
         """See protocol.Catalogue."""

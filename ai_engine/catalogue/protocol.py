@@ -212,9 +212,12 @@ class Transaction(Snapshot, Protocol):
 class Catalogue(Protocol):
     """A database of versions."""
 
+    def open(self) -> None:
+        """Open it where it is not yet; make it where there is none. Any other call does so, too."""
+
     @property
     def catalogue_id(self) -> str:
-        """The id that the first opening gave the catalogue. Opens it where it is not yet."""
+        """The id that the first opening gave the catalogue."""
 
     @property
     def location(self) -> str:

@@ -15,14 +15,13 @@ import typer
 from ai_engine.cli.options import STORAGE, AsJson, Name, Version, with_settings
 from ai_engine.cli.output import print_facts, print_json, print_table, printable
 from ai_engine.domain.clock import to_iso
-from ai_engine.domain.entities import ModelVersion, PointerMove
-from ai_engine.domain.errors import InvalidInputError, ModelNotFoundError, VersionNotFoundError
+from ai_engine.domain.entities import PointerMove
+from ai_engine.domain.errors import InvalidInputError, ModelNotFoundError
 from ai_engine.domain.filters import parse_field, parse_search
 from ai_engine.domain.retention import Policy
 from ai_engine.domain.search import EVERYTHING
 from ai_engine.registry.comparison import compare as compare_versions
 from ai_engine.registry.json_views import clean_up_shape, entry_shape, performance_shape, run_shape
-from ai_engine.registry.registry import Registry
 from ai_engine.settings import Settings
 from ai_engine.wiring import open_registry
 
@@ -36,17 +35,6 @@ app = typer.Typer(
 def register(root: typer.Typer) -> None:
     """Add the commands."""
     root.add_typer(app, name="models")
-
-
-def required(registry: Registry, name: str, version: str | None) -> ModelVersion:
-    """Return a version, or the active one. Raises VersionNotFoundError, or ModelNotFoundError."""
-    found = registry.find(name, version)
-    if found is None:
-        known = registry.versions(name)
-        if not known:
-            raise ModelNotFoundError(name)
-        raise VersionNotFoundError(name, version, known[-_NAMED_IN_ERRORS:])
-    return found
 
 
 @app.command("list")
@@ -150,7 +138,7 @@ def show(
 ) -> None:
     """Show a version: what it is, what was measured of it, and how it was trained."""
     with open_registry(settings, must_exist=True) as registry:
-        found = required(registry, name, version)
+        found = registry.require(name, version)
         ((entry, *_), *_) = registry.describe(name, search=EVERYTHING.of(None, found.version))
         performances = registry.performances(name, found.version)
         runs = registry.runs(name, found.version)
@@ -202,7 +190,7 @@ def compare(
     if len(set(versions)) < 2:
         raise typer.BadParameter("give two different versions or more")
     with open_registry(settings, must_exist=True) as registry:
-        required(registry, name, versions[0])
+        registry.require(name, versions[0])
         answer = compare_versions(registry, name, versions)
     if as_json:
         print_json(answer)
@@ -389,7 +377,7 @@ def export(
     Those of models that the engine trained are novacron-ai-engine, numpy and scikit-learn.
     """
     with open_registry(settings, must_exist=True) as registry:
-        found = required(registry, name, version)
+        found = registry.require(name, version)
         data = registry.export(name, found.version)
     _write(output, data, force)
     if as_json:

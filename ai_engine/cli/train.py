@@ -11,7 +11,6 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from ai_engine.cli.models import required
 from ai_engine.cli.options import STORAGE, TRAINING, AsJson, Name, with_settings
 from ai_engine.cli.output import print_facts, print_json, print_table
 from ai_engine.cli.rows import read_rows
@@ -160,7 +159,7 @@ def predict(
     require_training_packages()
     rows = read_rows(data)
     with open_registry(settings, must_exist=True) as registry:
-        found = required(registry, name, version)
+        found = registry.require(name, version)
         predicted = predictions(registry.load(name, found.version), rows, horizon)
     if as_json:
         print_json({"model_name": name, "version": found.version, "predictions": predicted})

@@ -89,10 +89,12 @@ _NAMED = 10
 class VersionNotFoundError(ModelNotFoundError):
     """The model has no such version, or there is no such model."""
 
-    def __init__(self, name: str, version: str | None, known: Sequence[str] = ()) -> None:
-        self.version, self.known = version, tuple(known[-_NAMED:])
+    def __init__(self, name: str, version: str | None, known: Sequence[str] | None = None) -> None:
+        self.version, self.known = version, tuple((known or ())[-_NAMED:])
         super().__init__(name)
-        has = f"the newest are {', '.join(self.known)}" if known else "it has none"
+        if known is not None and not known:
+            return
+        has = f"the newest are {', '.join(self.known)}" if known else "perhaps it was just deleted"
         what = "active version" if version is None else f"version {version!r}"
         self.args = (
             f"model {name!r} has no {what}; {has}. List them with `ai-engine models list --name {name!r}`.",

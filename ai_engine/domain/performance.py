@@ -16,6 +16,9 @@ from ai_engine.domain.errors import InvalidInputError
 REALS = ("mae", "mse", "r2", "accuracy_score", "confidence_score", "training_time", "prediction_time")
 COUNTS = ("training_samples", "feature_count")
 NUMBERS = REALS + COUNTS
+# Which way a metric is better; any other says nothing about quality.
+LOWER_IS_BETTER = frozenset(("mae", "mse", "training_time", "prediction_time"))
+HIGHER_IS_BETTER = frozenset(("r2", "accuracy_score", "confidence_score", "skill"))
 # Other metrics of a measurement, and the characters of a name: enough for a report, too few for a series.
 _MOST_METRICS, _LONGEST_NAME = 200, 100
 

@@ -9,11 +9,8 @@ from datetime import datetime, timedelta
 
 from ai_engine.domain.entities import ModelVersion
 from ai_engine.domain.errors import InvalidInputError
-from ai_engine.domain.performance import REALS
+from ai_engine.domain.performance import HIGHER_IS_BETTER, REALS
 from ai_engine.domain.versions import sort_key
-
-# Of these metrics a higher number is better; of the others a lower one.
-_HIGHER_IS_BETTER = frozenset({"r2", "accuracy_score", "confidence_score"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +95,7 @@ def _drop_of_one(candidates: list[Candidate], policy: Policy, now: datetime) -> 
         kept |= {c.version.seq for c in candidates if c.created_at is None or c.created_at > since}
     if policy.best is not None:
         measured = [(c.measured, c.version.seq) for c in candidates if c.measured is not None]
-        best_first = sorted(measured, reverse=policy.metric in _HIGHER_IS_BETTER)
+        best_first = sorted(measured, reverse=policy.metric in HIGHER_IS_BETTER)
         kept |= {seq for _, seq in best_first[: policy.best]}
     if policy.keep_previous:
         kept |= {c.version.seq for c in candidates if c.previous}

@@ -6,15 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from ai_engine.domain.errors import InvalidInputError
-from ai_engine.domain.performance import NUMBERS
+from ai_engine.domain.performance import HIGHER_IS_BETTER, LOWER_IS_BETTER, NUMBERS
 from ai_engine.domain.search import EVERYTHING
 
 if TYPE_CHECKING:
     from ai_engine.registry.registry import Registry
 
-# Which way a metric is better; any other says nothing about quality.
-LOWER: Final = frozenset(("mae", "mse", "training_time", "prediction_time"))
-HIGHER: Final = frozenset(("r2", "accuracy_score", "confidence_score", "skill"))
 # Versions that are compared at once.
 MOST: Final = 50
 # What a training tells beyond the columns of a measurement.
@@ -46,7 +43,7 @@ def side_by_side(metrics: Mapping[str, Mapping[str, float | None]]) -> dict[str,
 
 def _compared(name: str, values: Mapping[str, float | None]) -> dict[str, Any]:
     (_, base), *others = values.items()
-    better = "lower" if name in LOWER else "higher" if name in HIGHER else None
+    better = "lower" if name in LOWER_IS_BETTER else "higher" if name in HIGHER_IS_BETTER else None
     known = {version: value for version, value in values.items() if value is not None}
     best = None
     if better is not None and len(set(known.values())) > 1:

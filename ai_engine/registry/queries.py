@@ -14,6 +14,7 @@ from ai_engine.domain.errors import (
     ArtifactCorruptedError,
     CatalogueUnavailableError,
     InvalidInputError,
+    ModelNotFoundError,
     VersionNotFoundError,
 )
 from ai_engine.domain.performance import ModelPerformance
@@ -94,6 +95,23 @@ class Queries:
         if found is None:
             raise VersionNotFoundError(name, version, self.versions(name))
         return found
+
+    def number(self, name: str, version: str | None = None) -> str:
+        """Return which version is meant, be it in memory only.
+
+        Raises
+        ------
+        ModelNotFoundError
+            If there is no such model; VersionNotFoundError if it has no such version.
+        """
+        found = self._lookup.find(name, version)
+        if found is not None:
+            return found.version
+        held = self._unsaved.actives().get(name) if version is None else version
+        if held is None or self._unsaved.find(name, held) is None:
+            known = self.versions(name)
+            raise VersionNotFoundError(name, version, known) if known else ModelNotFoundError(name)
+        return held
 
     def verify(self, pause: Callable[[int], bool]) -> dict[str, str]:
         """Read every artifact again and return what is wrong with those that have changed, by version.

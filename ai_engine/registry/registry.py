@@ -79,6 +79,7 @@ class Registry:
         )
         # What can be asked is told in `queries`.
         self.find, self.load, self.export = self._queries.find, self._queries.load, self._queries.export
+        self.require, self.number = self._queries.require, self._queries.number
         self.describe, self.models = self._queries.describe, self._queries.models
         self.verify = self._queries.verify
         self.performances, self.runs = self._queries.performances, self._queries.runs
@@ -86,6 +87,11 @@ class Registry:
         self.names, self.versions = self._queries.names, self._queries.versions
         self.active, self.actives = self._queries.active, self._queries.actives
         self.activations, self.active_at = self._queries.activations, self._queries.active_at
+
+    @property
+    def location(self) -> str:
+        """Where the catalogue is."""
+        return self._stores.catalogue.location
 
     def as_actor(self, actor: str) -> Registry:
         """Return the same registry for somebody else, whose name is written down with every change."""
@@ -100,7 +106,7 @@ class Registry:
         """
         try:
             self._outage.inspect()
-            self._stores.catalogue.catalogue_id  # noqa: B018  # the property opens
+            self._stores.catalogue.open()
             self._outage.replay()
             self._lost.look()
             self._publication.finish_interrupted()

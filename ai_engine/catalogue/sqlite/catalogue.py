@@ -109,13 +109,17 @@ class SqliteCatalogue:
 
     # -- reading ---------------------------------------------------------------------------------------------
 
-    @property
-    def catalogue_id(self) -> str:
-        """The id that the first opening gave the catalogue. Opens it where it is not yet."""
+    def open(self) -> None:
         try:
-            return self._current().catalogue_id
+            self._current()
         except (sqlite3.Error, OSError) as error:
             self._raise(error)
+
+    @property
+    def catalogue_id(self) -> str:
+        """The id that the first opening gave the catalogue."""
+        self.open()
+        return self._current().catalogue_id
 
     @contextmanager
     def read(self) -> Iterator[SqlSnapshot]:
