@@ -5,13 +5,24 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from datetime import datetime
 from types import TracebackType
 from typing import Any
 
 from ai_engine.domain import clock
-from ai_engine.domain.entities import Run, SavedVersion
+from ai_engine.domain.answers import (
+    BackupAnswer,
+    Cleanup,
+    Comparison,
+    Examination,
+    HealthAnswer,
+    Listing,
+    Overview,
+    Pin,
+    Pointer,
+    TrainingRecord,
+)
+from ai_engine.domain.entities import PointerMove, Run, SavedVersion
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.domain.filters import parse_search
 from ai_engine.domain.performance import ModelPerformance
@@ -229,7 +240,7 @@ class ModelManager:
         """
         self.registry.record_run(name, version, _run(training_info))
 
-    def get_training_history(self, name: str, version: str | None = None) -> list[dict[str, Any]]:
+    def get_training_history(self, name: str, version: str | None = None) -> list[TrainingRecord]:
         """Return the training records of a model, or of one of its versions, newest first."""
         return [run_entry(record) for record in self.registry.runs(name, version)]
 
@@ -240,7 +251,7 @@ class ModelManager:
         where: str | None = None,
         sort: str | None = None,
         limit: int | None = None,
-    ) -> dict[str, Any]:
+    ) -> Listing:
         """Return ``{"models": [...], "total": n}``, an entry a version; by name, newest version first.
 
         Parameters
@@ -263,7 +274,7 @@ class ModelManager:
         entries, total, _ = self.registry.describe(name, limit, search=parse_search(where, sort))
         return {"models": entries, "total": total}
 
-    def cleanup_old_models(self, keep_versions: int = 5) -> dict[str, Any]:
+    def cleanup_old_models(self, keep_versions: int = 5) -> Cleanup:
         """Keep of each model the highest versions and the active one; free the rows and bytes of the others.
 
         Returns
@@ -280,7 +291,7 @@ class ModelManager:
 
     def models_overview(
         self, *, where: str | None = None, sort: str | None = None, limit: int | None = None
-    ) -> dict[str, Any]:
+    ) -> Overview:
         """Return ``{"models": [...], "total": n}``, an entry a model, as ``GET /models`` answers it.
 
         An entry tells of the active version, or of the newest where none is active; see `get_model_info` for
@@ -289,7 +300,7 @@ class ModelManager:
         entries, total, _ = self.registry.models(limit, search=parse_search(where, sort))
         return {"models": [model_shape(entry) for entry in entries], "total": total}
 
-    def compare(self, name: str, versions: Iterable[str]) -> dict[str, Any]:
+    def compare(self, name: str, versions: Iterable[str]) -> Comparison:
         """Return the metrics of versions side by side, with their differences to the first one.
 
         Raises
@@ -301,23 +312,23 @@ class ModelManager:
         """
         return compare(self.registry, name, versions)
 
-    def pin(self, name: str, version: str) -> dict[str, Any]:
+    def pin(self, name: str, version: str) -> Pin:
         """Keep a version from every clean-up; return ``model_name``, ``version`` and ``pinned``."""
         self.registry.pin(name, version)
         return {"model_name": name, "version": version, "pinned": True}
 
-    def unpin(self, name: str, version: str) -> dict[str, Any]:
+    def unpin(self, name: str, version: str) -> Pin:
         """Let clean-ups remove a version again; return ``model_name``, ``version`` and ``pinned``."""
         self.registry.pin(name, version, pinned=False)
         return {"model_name": name, "version": version, "pinned": False}
 
-    def health(self) -> dict[str, Any]:
+    def health(self) -> HealthAnswer:
         """Return how the engine is, as ``GET /health`` answers it; the time is this manager's."""
         state = health_shape(self.registry.health())
         uptime = time.monotonic() - self._opened
         return health_answer(state, uptime, self.db_path, self.registry.actives())
 
-    def doctor(self, repair: bool = False) -> dict[str, Any]:
+    def doctor(self, repair: bool = False) -> Examination:
         """Check that every version has its bytes and every byte its version; blocks while it reads them all.
 
         Parameters
@@ -333,7 +344,7 @@ class ModelManager:
         """
         return findings_answer(self.registry.examine(repair), [], [])
 
-    def backup(self, path: str | os.PathLike[str]) -> dict[str, Any]:
+    def backup(self, path: str | os.PathLike[str]) -> BackupAnswer:
         """Copy everything, as it is at one moment, into a directory; others may go on writing.
 
         Returns
@@ -354,11 +365,11 @@ class ModelManager:
         manifest = back_up(self._settings, target, lambda _done, _total: None)
         return {"directory": target, "versions": manifest.versions, "bytes": manifest.size}
 
-    def activate(self, name: str, version: str) -> dict[str, str | None]:
+    def activate(self, name: str, version: str) -> Pointer:
         """Make a version active; return ``version`` and ``previous_version``."""
-        return asdict(self.registry.activate(name, version))
+        return _pointer(self.registry.activate(name, version))
 
-    def rollback(self, name: str) -> dict[str, str | None]:
+    def rollback(self, name: str) -> Pointer:
         """Make the version active that was before; return ``version`` and ``previous_version``.
 
         Raises
@@ -366,7 +377,7 @@ class ModelManager:
         NoPreviousVersionError
             None is left to go back to.
         """
-        return asdict(self.registry.roll_back(name))
+        return _pointer(self.registry.roll_back(name))
 
     def delete_version(self, name: str, version: str) -> None:
         """Forget a version and free its bytes. Raises VersionActiveError for the active one."""
@@ -375,6 +386,10 @@ class ModelManager:
     def active_at(self, name: str, moment: datetime) -> str | None:
         """Return the version that was active at a moment; None where none was, or none is recorded."""
         return self.registry.active_at(name, moment)
+
+
+def _pointer(move: PointerMove) -> Pointer:
+    return Pointer(version=move.version, previous_version=move.previous_version)
 
 
 def _run(info: Mapping[str, Any]) -> Run:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ai_engine.catalogue.sql.statements import MEASURED_AGAIN
+from ai_engine.catalogue.sql.dialect import SQLITE
+from ai_engine.catalogue.sql.statements import measured_again
 from ai_engine.domain.digests import digest_of
 from ai_engine.domain.names import file_name
 from ai_engine.models import ModelManager, ModelPerformance
@@ -153,7 +154,7 @@ def _clone(directory: Path, clones: int) -> None:
             "WHERE name = :name",
             {"name": name, "last": last, "clones": clones, "moves": moves},
         )
-    for statement in MEASURED_AGAIN:
+    for statement in measured_again(SQLITE):
         database.execute(statement)
     database.execute("COMMIT")
     database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -136,7 +136,7 @@ def _listed(answer: Answer, options: Options, count: int, directory: Path) -> No
 def _changed(other: sqlite3.Connection, manager: ModelManager) -> dict[str, Any]:
     """Return the list after a commit, which takes a thousandth of it."""
     other.execute("INSERT OR REPLACE INTO engine_meta (key, value) VALUES ('changed', 'x')")
-    return manager.get_model_info()
+    return dict(manager.get_model_info())
 
 
 def _shaped(database: sqlite3.Connection) -> list[dict[str, Any]]:

@@ -17,8 +17,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
+from ai_engine.domain.answers import ModelInfo, VersionInfo
 from ai_engine.domain.entities import (
     Activation,
     Artifact,
@@ -68,13 +69,13 @@ class Snapshot(Protocol):
     def everything(self) -> list[ModelVersion]:
         """Return every version there is, by name, then oldest first."""
 
-    def describe(self, search: Search, limit: int | None, after: Position | None) -> list[dict[str, Any]]:
+    def describe(self, search: Search, limit: int | None, after: Position | None) -> list[VersionInfo]:
         """Return versions with every column and what was measured of them, from behind a position on.
 
         Each has what was measured last in `performance`, a dict; None where nothing was.
         """
 
-    def models(self, search: Search, limit: int | None, after: Position | None) -> list[dict[str, Any]]:
+    def models(self, search: Search, limit: int | None, after: Position | None) -> list[ModelInfo]:
         """Return models as `describe` returns versions, each by its active version.
 
         A model of which no version is active stands by its newest one. Each entry has in `versions` how many

@@ -14,6 +14,7 @@ import typer
 
 from ai_engine.cli.options import STORAGE, AsJson, Name, Version, with_settings
 from ai_engine.cli.output import print_facts, print_json, print_table, printable
+from ai_engine.domain.answers import Removed, VersionInfo
 from ai_engine.domain.clock import to_iso
 from ai_engine.domain.entities import PointerMove
 from ai_engine.domain.errors import InvalidInputError, ModelNotFoundError
@@ -104,7 +105,7 @@ def index(
         print(f"{wanted.name} has an index")
 
 
-def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:
+def _row(entry: VersionInfo) -> tuple[object, ...]:
     """Return what the list tells of an entry of `Registry.describe`."""
     trained = _trained(entry)
     saved = str(entry_shape(entry)["created_at"] or "–")[:16].replace("T", " ")
@@ -113,16 +114,15 @@ def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:
         entry["version"],
         "●" if entry["is_active"] else "",
         entry["model_type"],
-        (entry["performance"] or {}).get("mae"),
+        None if entry["performance"] is None else entry["performance"]["mae"],
         trained.get("skill"),
         saved,
     )
 
 
-def _trained(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+def _trained(entry: VersionInfo) -> Mapping[str, Any]:
     """Return what a training measured of an entry; anybody may have written anything there."""
-    metadata = entry.get("metadata")
-    told = metadata.get("performance_metrics") if isinstance(metadata, Mapping) else None
+    told = entry["metadata"].get("performance_metrics")
     return told if isinstance(told, Mapping) else {}
 
 
@@ -350,7 +350,7 @@ def _pin(settings: Settings, name: str, version: str, pinned: bool, as_json: boo
         print(f"{name} {version} is not pinned: clean-ups may remove it")
 
 
-def _agree(removed: list[dict[str, str]], yes: bool) -> None:
+def _agree(removed: list[Removed], yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():

@@ -82,8 +82,8 @@ def overview(registry: Registry, after: str | None = None) -> Overview:
 
 def _model(registry: Registry, name: str, active: str | None) -> Model:
     entries, total, _ = registry.describe(name, _NEWEST)
-    newest = entries[0] if entries else {}
-    shown = next((entry for entry in entries if entry["version"] == active), newest)
+    newest: Mapping[str, Any] = entries[0] if entries else {}
+    shown: Mapping[str, Any] = next((entry for entry in entries if entry["version"] == active), newest)
     version = active or shown.get("version")
     saved = from_text(newest.get("created_at"))
     return Model(

@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ai_engine.domain import clock
+from ai_engine.domain.answers import VersionInfo
 from ai_engine.domain.performance import NUMBERS
 
 Value = str | int | float | bool
-Entry = Mapping[str, Any]  # as `Registry.describe` gives it
 
 
 class Kind(Enum):
@@ -38,7 +38,8 @@ class Field:
     keys: tuple[str, ...] = ()
 
 
-METADATA, METRICS = "metadata", "metrics"
+METADATA: Final = "metadata"
+METRICS: Final = "metrics"
 FIELDS: Mapping[str, Field] = {
     name: Field(name, kind)
     for kind, names in (
@@ -114,7 +115,7 @@ class Order:
         """Whether of equal values the one that was created last comes first."""
         return self.descending != (self.field.name == "name")
 
-    def position(self, entry: Entry) -> Position:
+    def position(self, entry: VersionInfo) -> Position:
         """Return where an entry stands."""
         return Position(value_of(self.field, entry), entry["seq"])
 
@@ -145,7 +146,7 @@ class Search:
             parts.append(self.condition)
         return Search(AllOf(tuple(parts)) if len(parts) > 1 else next(iter(parts), None), self.order)
 
-    def matches(self, entry: Entry) -> bool:
+    def matches(self, entry: VersionInfo) -> bool:
         """Tell whether a version is meant."""
         return self.condition is None or holds(self.condition, entry) is True
 
@@ -153,25 +154,26 @@ class Search:
 EVERYTHING = Search()
 
 
-def value_of(field: Field, entry: Entry) -> str | int | float | None:
+def value_of(field: Field, entry: VersionInfo) -> str | int | float | None:
     """Return what an entry has in a field; None where that is not known, or neither text nor a number."""
     if field.kind is Kind.NUMBER and field.keys:
-        found: Any = (entry["performance"] or {}).get(METRICS, {}).get(field.keys[0])
+        numbers = entry["performance"]
+        found: Any = numbers[METRICS].get(field.keys[0]) if numbers else None
     elif field.keys:
         found = entry[METADATA]
         for key in field.keys:
             found = found.get(key) if isinstance(found, Mapping) else None
     elif field.name in NUMBERS:
-        found = (entry["performance"] or {}).get(field.name)
+        found = dict(entry["performance"] or {}).get(field.name)
     else:
-        found = entry[field.name]
+        found = dict(entry)[field.name]
     if field.name == "created_at":
         moment = clock.from_text(found)
         return clock.to_text(moment) if moment else None
     return found if isinstance(found, (str, int, float)) else None
 
 
-def holds(condition: Condition, entry: Entry) -> bool | None:
+def holds(condition: Condition, entry: VersionInfo) -> bool | None:
     """Tell whether a condition is true of an entry; None for unknown."""
     match condition:
         case Compare(field, operator, value):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from ai_engine.domain.answers import Comparison, MetricComparison
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.domain.performance import HIGHER_IS_BETTER, LOWER_IS_BETTER, NUMBERS
 from ai_engine.domain.search import EVERYTHING
@@ -18,7 +19,7 @@ MOST: Final = 50
 FROM_TRAINING: Final = ("baseline_mae", "skill")
 
 
-def side_by_side(metrics: Mapping[str, Mapping[str, float | None]]) -> dict[str, dict[str, Any]]:
+def side_by_side(metrics: Mapping[str, Mapping[str, float | None]]) -> dict[str, MetricComparison]:
     """Return every metric with its value for each version, and the differences to the first version.
 
     Parameters
@@ -41,7 +42,7 @@ def side_by_side(metrics: Mapping[str, Mapping[str, float | None]]) -> dict[str,
     return {name: _compared(name, {v: numbers.get(name) for v, numbers in metrics.items()}) for name in names}
 
 
-def _compared(name: str, values: Mapping[str, float | None]) -> dict[str, Any]:
+def _compared(name: str, values: Mapping[str, float | None]) -> MetricComparison:
     (_, base), *others = values.items()
     better = "lower" if name in LOWER_IS_BETTER else "higher" if name in HIGHER_IS_BETTER else None
     known = {version: value for version, value in values.items() if value is not None}
@@ -58,7 +59,7 @@ def _compared(name: str, values: Mapping[str, float | None]) -> dict[str, Any]:
     }
 
 
-def compare(registry: Registry, name: str, versions: Iterable[str]) -> dict[str, Any]:
+def compare(registry: Registry, name: str, versions: Iterable[str]) -> Comparison:
     """Return the metrics of versions side by side, as ``GET /models/{name}/compare`` answers them.
 
     Raises
@@ -97,7 +98,7 @@ def metrics_of(registry: Registry, name: str, versions: Iterable[str]) -> dict[s
     found: dict[str, dict[str, float | None]] = {}
     for version in wanted:
         newest = registry.latest_performance(name, version)
-        told = entries.get(version, {}).get("metadata", {}).get("performance_metrics")
+        told = entries[version]["metadata"].get("performance_metrics") if version in entries else None
         trained = told if isinstance(told, Mapping) else {}
         found[version] = {
             **{number: getattr(newest, number, None) for number in NUMBERS},

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Container, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
 from ai_engine.catalogue.protocol import Snapshot
+from ai_engine.domain.answers import FindingAnswer
 from ai_engine.domain.entities import Digest, ModelVersion, Place
 from ai_engine.domain.errors import ArtifactCorruptedError, StorageError
 from ai_engine.registry.model_loader import ModelLoader
@@ -62,9 +62,15 @@ class Finding:
         """Whether somebody has to do something about it."""
         return not self.repaired and self.severity is not Severity.NOTE
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> FindingAnswer:
         """Return it as plain JSON values."""
-        return asdict(self)
+        return FindingAnswer(
+            severity=self.severity.value,
+            kind=self.kind,
+            subject=self.subject,
+            detail=self.detail,
+            repaired=self.repaired,
+        )
 
 
 Progress = Callable[[int, int], None]

@@ -8,6 +8,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from ai_engine.domain.answers import (
+    Cleanup,
+    Examination,
+    HealthAnswer,
+    ModelInfo,
+    ModelSummary,
+    Removed,
+    TrainingRecord,
+    VersionInfo,
+)
 from ai_engine.domain.clock import to_iso
 from ai_engine.domain.entities import Health, RunRecord
 from ai_engine.domain.performance import ModelPerformance
@@ -17,10 +27,6 @@ from ai_engine.version import __version__
 if TYPE_CHECKING:
     from ai_engine.registry.doctor import Finding
 
-_OF_A_MODEL = (
-    *("versions", "version", "model_id", "model_type", "algorithms", "created_at", "updated_at", "size"),
-    *("metric_count", "avg_accuracy", "last_metric_update", "performance"),
-)
 _MOMENTS = ("created_at", "updated_at", "last_metric_update")
 
 
@@ -49,23 +55,33 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def entry_shape(entry: Mapping[str, Any]) -> dict[str, Any]:
+def entry_shape(entry: VersionInfo) -> dict[str, Any]:
     """Return an entry of `Registry.describe` with moments ISO 8601, without its place in the order."""
-    told = dict(entry)
-    told.pop("seq", None)
+    told: dict[str, Any] = dict(entry)
+    del told["seq"]
     for key in _MOMENTS:
         told[key] = to_iso(told.get(key))
     return told
 
 
-def model_shape(entry: Mapping[str, Any]) -> dict[str, Any]:
+def model_shape(entry: ModelInfo) -> ModelSummary:
     """Return an entry of `Registry.models`, with moments ISO 8601."""
-    told = entry_shape(entry)
-    return {
-        "name": told["name"],
-        "active_version": told["version"] if told["is_active"] else None,
-        **{key: told[key] for key in _OF_A_MODEL},
-    }
+    return ModelSummary(
+        name=entry["name"],
+        active_version=entry["version"] if entry["is_active"] else None,
+        versions=entry["versions"],
+        version=entry["version"],
+        model_id=entry["model_id"],
+        model_type=entry["model_type"],
+        algorithms=entry["algorithms"],
+        created_at=to_iso(entry["created_at"]),
+        updated_at=to_iso(entry["updated_at"]),
+        size=entry["size"],
+        metric_count=entry["metric_count"],
+        avg_accuracy=entry["avg_accuracy"],
+        last_metric_update=to_iso(entry["last_metric_update"]),
+        performance=entry["performance"],
+    )
 
 
 def performance_shape(performance: ModelPerformance | None) -> dict[str, Any] | None:
@@ -75,7 +91,7 @@ def performance_shape(performance: ModelPerformance | None) -> dict[str, Any] | 
     return asdict(performance) | {"last_updated": to_iso(performance.last_updated)}
 
 
-def run_entry(record: RunRecord) -> dict[str, Any]:
+def run_entry(record: RunRecord) -> TrainingRecord:
     """Return a training record with its moments as datetimes."""
     run = record.run
     used: Any = run.hyperparameters  # a caller may have given what is no mapping, and it is stored
@@ -93,12 +109,12 @@ def run_entry(record: RunRecord) -> dict[str, Any]:
 def run_shape(record: RunRecord) -> dict[str, Any]:
     """Return a training record."""
     moments = {"started": to_iso(record.run.started), "completed": to_iso(record.run.completed)}
-    return run_entry(record) | moments
+    return dict(run_entry(record)) | moments
 
 
 def health_answer(
     state: Mapping[str, Any], uptime: float, database: str, actives: dict[str, str]
-) -> dict[str, Any]:
+) -> HealthAnswer:
     """Return the answer of ``GET /health``.
 
     Parameters
@@ -124,7 +140,7 @@ def health_answer(
     }
 
 
-def findings_answer(findings: Iterable[Finding], restored: list[str], lost: list[str]) -> dict[str, Any]:
+def findings_answer(findings: Iterable[Finding], restored: list[str], lost: list[str]) -> Examination:
     """Return the answer of ``ai-engine doctor --json``."""
     told = list(findings)
     return {
@@ -140,7 +156,7 @@ def health_shape(health: Health) -> dict[str, Any]:
     return asdict(health) | {"damaged": list(health.damaged)}
 
 
-def clean_up_shape(done: CleanUp) -> dict[str, Any]:
+def clean_up_shape(done: CleanUp) -> Cleanup:
     """Return what a clean-up removed, or would."""
-    removed = [{"name": version.name, "version": version.version} for version in done.dropped]
-    return {"removed": removed, "freed_bytes": done.freed_bytes}
+    removed = [Removed(name=version.name, version=version.version) for version in done.dropped]
+    return Cleanup(removed=removed, freed_bytes=done.freed_bytes)

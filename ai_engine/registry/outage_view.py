@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from ai_engine.catalogue.protocol import Snapshot
 from ai_engine.domain import clock
+from ai_engine.domain.answers import ModelInfo, Numbers, VersionInfo
 from ai_engine.domain.entities import Activation, ModelId, Run, RunRecord
-from ai_engine.domain.performance import NUMBERS, ModelPerformance
+from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.search import EVERYTHING, Order, Position, Search, value_of
 from ai_engine.registry.outage_operations import Change, MeasureOperation, RunOperation, SaveOperation
 
-Entry = dict[str, Any]  # of `Registry.describe`
+AnyInfo = TypeVar("AnyInfo", bound=VersionInfo)
 
 # Versions that one statement asks for by their numbers.
 _BATCH = 200
@@ -121,11 +122,13 @@ class OutageView:
 
     # -- lists ---------------------------------------------------------------------------------------------
 
-    def describe(self, search: Search, limit: int | None, after: Position | None) -> tuple[list[Entry], int]:
+    def describe(
+        self, search: Search, limit: int | None, after: Position | None
+    ) -> tuple[list[VersionInfo], int]:
         """Return a page of entries in the order of a search, and the number of all."""
         if self._snapshot is None:
-            stored: list[Entry] = []
-            touched: list[Entry] = []
+            stored: list[VersionInfo] = []
+            touched: list[VersionInfo] = []
             total = 0
         elif self._changes_nothing:
             return self._snapshot.describe(search, limit, after), self._snapshot.count(search)
@@ -143,22 +146,24 @@ class OutageView:
         behind = [entry for entry in meant if after is None or _is_behind(search.order, entry, after)]
         return arranged(search.order, stored + behind)[:limit], total + len(meant)
 
-    def models(self, search: Search, limit: int | None, after: Position | None) -> tuple[list[Entry], int]:
+    def models(
+        self, search: Search, limit: int | None, after: Position | None
+    ) -> tuple[list[ModelInfo], int]:
         """Return a page of models as the catalogue's `models` does, and the number of all."""
         if self._snapshot is not None and self._changes_nothing:
             return self._snapshot.models(search, limit, after), self._snapshot.count_models(search)
-        of: defaultdict[str, list[Entry]] = defaultdict(list)
+        of: defaultdict[str, list[VersionInfo]] = defaultdict(list)
         for entry in self.describe(EVERYTHING, None, None)[0]:  # newest first
             of[entry["name"]].append(entry)
         models = [
-            next((one for one in entries if one["is_active"]), entries[0]) | {"versions": len(entries)}
+            ModelInfo(**next((one for one in entries if one["is_active"]), entries[0]), versions=len(entries))
             for entries in of.values()
         ]
         meant = [model for model in models if search.matches(model)]
         behind = [model for model in meant if after is None or _is_behind(search.order, model, after)]
         return arranged(search.order, behind)[:limit], len(meant)
 
-    def _touched(self, snapshot: Snapshot) -> list[Entry]:
+    def _touched(self, snapshot: Snapshot) -> list[VersionInfo]:
         """Return the stored versions of which something that waits makes another entry."""
         wanted: defaultdict[str, list[str]] = defaultdict(list)
         for name, version in self._measured:
@@ -175,7 +180,7 @@ class OutageView:
             if versions
         ]
 
-    def _apply(self, entries: list[Entry]) -> None:
+    def _apply(self, entries: list[VersionInfo]) -> None:
         """Let entries tell what will be active, and what was measured."""
         at_most: dict[str, list[SaveOperation]] = defaultdict(list)
         for _, save in self._of():
@@ -187,14 +192,11 @@ class OutageView:
                 at = clock.to_text(performance.last_updated or clock.now())
                 entry["metric_count"] += 1
                 entry["last_metric_update"] = max(at, entry["last_metric_update"] or at)
-                entry["performance"] = {
-                    **{number: getattr(performance, number) for number in NUMBERS},
-                    "metrics": dict(performance.metrics),
-                }
+                entry["performance"] = _numbers_of(performance)
             if entry["model_id"] in self._measures:
                 entry["avg_accuracy"] = self._average(entry["model_id"])
 
-    def _activate(self, entry: Entry, activations: list[SaveOperation]) -> None:
+    def _activate(self, entry: VersionInfo, activations: list[SaveOperation]) -> None:
         """Hand the active version of a model on from one save to the next."""
         for save in activations:
             if save.new.model_id == entry["model_id"]:
@@ -212,7 +214,7 @@ class OutageView:
         return sum(scores) / len(scores) if scores else None
 
 
-def _entry_of(seq: int, save: SaveOperation) -> Entry:
+def _entry_of(seq: int, save: SaveOperation) -> VersionInfo:
     """Return the entry of a version as it is saved, before anything is measured or becomes active."""
     new, at = save.new, clock.to_text(save.new.created_at)
     return {
@@ -241,7 +243,23 @@ def _entry_of(seq: int, save: SaveOperation) -> Entry:
     }
 
 
-def arranged(order: Order, entries: list[Entry]) -> list[Entry]:
+def _numbers_of(performance: ModelPerformance) -> Numbers:
+    """Return a measurement as a list of versions tells it."""
+    return Numbers(
+        mae=performance.mae,
+        mse=performance.mse,
+        r2=performance.r2,
+        accuracy_score=performance.accuracy_score,
+        confidence_score=performance.confidence_score,
+        training_time=performance.training_time,
+        prediction_time=performance.prediction_time,
+        training_samples=performance.training_samples,
+        feature_count=performance.feature_count,
+        metrics=performance.metrics,
+    )
+
+
+def arranged(order: Order, entries: Iterable[AnyInfo]) -> list[AnyInfo]:
     """Return entries in an order: numbers before text, what is not known last, as a database has them."""
     by_age = sorted(entries, key=lambda entry: entry["seq"], reverse=order.newest_first)
     known = [entry for entry in by_age if value_of(order.field, entry) is not None]
@@ -255,7 +273,7 @@ def _rank(value: Any) -> tuple[bool, Any]:
     return isinstance(value, str), value
 
 
-def _is_behind(order: Order, entry: Entry, after: Position) -> bool:
+def _is_behind(order: Order, entry: VersionInfo, after: Position) -> bool:
     """Tell whether an entry stands behind the last one of a page."""
     value: Any = value_of(order.field, entry)
     if value == after.value and isinstance(value, str) == isinstance(after.value, str):

@@ -6,9 +6,10 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ai_engine.domain import clock
+from ai_engine.domain.answers import ModelInfo, VersionInfo
 from ai_engine.domain.entities import Activation, ModelVersion, RunRecord
 from ai_engine.domain.errors import (
     ArtifactCorruptedError,
@@ -182,7 +183,7 @@ class Queries:
         limit: int | None = None,
         after: Position | None = None,
         search: Search = EVERYTHING,
-    ) -> tuple[list[dict[str, Any]], int, bool]:
+    ) -> tuple[list[VersionInfo], int, bool]:
         """Return a page of entries in the order of a search, the number of all, and the source.
 
         Parameters
@@ -217,7 +218,7 @@ class Queries:
 
     def models(
         self, limit: int | None = None, after: Position | None = None, search: Search = EVERYTHING
-    ) -> tuple[list[dict[str, Any]], int, bool]:
+    ) -> tuple[list[ModelInfo], int, bool]:
         """Return a page of models, each an entry of `describe` for its active version; see there.
 
         A model of which no version is active stands by its newest one. Each entry has in `versions` how many

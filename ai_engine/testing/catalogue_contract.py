@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import pytest
 
 from ai_engine.catalogue.protocol import Catalogue, Debris, Transaction
+from ai_engine.domain.answers import ModelInfo, VersionInfo
 from ai_engine.domain.digests import digest_of
 from ai_engine.domain.entities import (
     Artifact,
@@ -40,6 +41,7 @@ from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.retention import Policy
 from ai_engine.domain.search import EVERYTHING, FIELDS, Compare, Field, Kind, Order, Search, value_of
 
+AnyInfo = TypeVar("AnyInfo", bound=VersionInfo)
 OpenCatalogue = Callable[[], Catalogue]
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
 SEAL = Seal(Identity("1:2:3"), digest_of(b"code"))
@@ -99,12 +101,12 @@ def full(number: float) -> ModelPerformance:
     return ModelPerformance(*reals, MOMENT, training_samples=7, feature_count=3)
 
 
-def arranged(order: Order, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def arranged(order: Order, entries: Iterable[AnyInfo]) -> list[AnyInfo]:
     """Return entries in an order; numbers stand before text, and what is not known comes last."""
     ordered = sorted(entries, key=lambda entry: int(entry["seq"]), reverse=order.newest_first)
     known = [entry for entry in ordered if value_of(order.field, entry) is not None]
 
-    def place(entry: dict[str, Any]) -> tuple[bool, Any]:
+    def place(entry: AnyInfo) -> tuple[bool, Any]:
         value = value_of(order.field, entry)
         return isinstance(value, str), value
 
@@ -313,8 +315,9 @@ class CatalogueContract:
             work.pin(second, True)
             entry, older = work.describe(EVERYTHING, 2, None)
         moment = "2026-01-02 03:04:05.000006"
-        performance = entry.pop("performance")
-        assert {name: performance[name] for name in ("mae", "mse", "feature_count")} == {
+        performance = entry["performance"]
+        assert performance is not None
+        assert {name: dict(performance)[name] for name in ("mae", "mse", "feature_count")} == {
             "mae": 0.25,
             "mse": 0.25,
             "feature_count": 3,
@@ -527,7 +530,7 @@ class CatalogueContract:
                 assert {entry["seq"] for entry in found} == meant
                 assert len(found) == len(meant) == snapshot.count(search)
                 assert found == arranged(search.order, found)
-                paged: list[dict[str, Any]] = []
+                paged: list[VersionInfo] = []
                 while page := snapshot.describe(
                     search, 1, search.order.position(paged[-1]) if paged else None
                 ):
@@ -591,14 +594,16 @@ class CatalogueContract:
             assert snapshot.count() == 21
             for one in everything:
                 described = snapshot.describe(EVERYTHING.of(one["name"], one["version"]), None, None)
-                assert described == [{key: value for key, value in one.items() if key != "versions"}]
+                assert [dict(entry) for entry in described] == [
+                    {key: value for key, value in one.items() if key != "versions"}
+                ]
             for where in (None, "is_active", "mae > 2", "mae is null", "name ~ 'm[1]*' or version = '1.0.2'"):
                 for sort in (None, "-name", "mae", "-mae", "created_at"):
                     search = parse_search(where, sort)
                     expected = arranged(search.order, [one for one in everything if search.matches(one)])
                     assert snapshot.models(search, None, None) == expected
                     assert snapshot.count_models(search) == len(expected)
-                    paged: list[dict[str, Any]] = []
+                    paged: list[ModelInfo] = []
                     while page := snapshot.models(
                         search, 2, search.order.position(paged[-1]) if paged else None
                     ):
@@ -614,14 +619,15 @@ class CatalogueContract:
         catalogue = open_catalogue()
         versions = [add(catalogue, new()) for _ in range(3)]
         measures: list[dict[str, float | None]] = [
-            {"auc": 0.5, "it's": 1.0},
+            {"auc": 0.5, "it's": 1.0, "e.metrics re.p99": 2},
             {"auc": float("inf"), "lift": None},
             {},
         ]
         with catalogue.write() as work:
             for version, metrics in zip(versions, measures, strict=True):
                 work.record(version.model_id, [measured(0.5), ModelPerformance(metrics=metrics)])
-            work.index(parse_field("metrics.auc"))
+            for name in ("auc", '"it\'s"', '"e.metrics re.p99"'):
+                work.index(parse_field(f"metrics.{name}"))
         with catalogue.read() as snapshot:
             for version, metrics in zip(versions, measures, strict=True):
                 assert [one.metrics for one in snapshot.performances(version.model_id)] == [{}, metrics]
@@ -633,6 +639,7 @@ class CatalogueContract:
                 "metrics.auc > 0.4",
                 "metrics.auc = 0.5",
                 "metrics.lift is null",
+                'metrics."e.metrics re.p99" = 2',
                 'metrics."it\'s" < 2',
             ):
                 search = parse_search(where, "-metrics.auc")

@@ -38,7 +38,7 @@ def asked(manager: ModelManager) -> list[str]:
 
 
 def told(manager: ModelManager) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = manager.get_model_info()["models"]
+    entries: list[dict[str, Any]] = [dict(entry) for entry in manager.get_model_info()["models"]]
     return entries
 
 

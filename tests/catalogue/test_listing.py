@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ai_engine.domain.answers import VersionInfo
 from ai_engine.domain.performance import REALS, ModelPerformance
 from ai_engine.domain.search import (
     EVERYTHING,
@@ -115,13 +116,13 @@ _sortable = fields.filter(lambda field: field.kind is not Kind.FLAG)
 searches = st.builds(Search, st.none() | conditions, st.builds(Order, _sortable, st.booleans()))
 
 
-def key(order: Order, entry: dict[str, Any]) -> tuple[Any, ...]:
+def key(order: Order, entry: VersionInfo) -> tuple[Any, ...]:
     """Return where an entry stands among those whose value is known; numbers stand before text."""
     value = value_of(order.field, entry)
     return isinstance(value, str), value.encode() if isinstance(value, str) else value
 
 
-def arranged(search: Search, entries: list[dict[str, Any]]) -> list[int]:
+def arranged(search: Search, entries: list[VersionInfo]) -> list[int]:
     """Return the seq of the entries that are meant, in the order that is."""
     meant = [entry for entry in entries if search.matches(entry)]
     meant.sort(key=lambda entry: entry["seq"], reverse=search.order.newest_first)
@@ -144,7 +145,7 @@ def test_the_database_finds_what_a_search_means(manager: ModelManager, search: S
 @given(search=searches, size=st.integers(1, 20))
 def test_pages_of_a_search_make_the_whole(manager: ModelManager, search: Search, size: int) -> None:
     whole, total, _ = manager.registry.describe(search=search)
-    paged: list[dict[str, Any]] = []
+    paged: list[VersionInfo] = []
     after = None
     while True:
         page, counted, _ = manager.registry.describe(search=search, limit=size, after=after)
@@ -184,7 +185,9 @@ def test_a_listing_waits_for_no_measurement(tmp_path: Any) -> None:
             )
         (entry,) = manager.get_model_info(where="mae < 0.45 and metric_count = 3")["models"]
         assert (entry["avg_accuracy"], entry["last_metric_update"]) == (0.75, "2026-01-01 05:00:00.000000")
-        assert (entry["performance"]["mae"], entry["performance"]["accuracy_score"]) == (0.4, 1.0)
+        numbers = entry["performance"]
+        assert numbers is not None
+        assert (numbers["mae"], numbers["accuracy_score"]) == (0.4, 1.0)
         assert json.dumps(entry)
 
 

@@ -118,6 +118,7 @@ def test_measurements_that_another_program_wrote_are_counted_by_a_repair(filled:
         for entry in manager.get_model_info("cpu")["models"]:
             history = manager.metric_history("cpu", entry["version"])
             assert entry["metric_count"] == len(history) > 0
+            assert entry["performance"] is not None
             assert (entry["performance"]["mae"], entry["avg_accuracy"]) == (0.25, 0.5)
 
 
@@ -206,10 +207,10 @@ def test_a_directory_that_was_moved_knows_its_files(filled: Path, tmp_path: Path
     filled.rename(moved)
     with ModelManager(moved) as manager:
         entries = manager.get_model_info()["models"]
-        assert {Path(entry["model_path"]).parent for entry in entries} == {moved}
-        assert all(os.path.isfile(entry["model_path"]) for entry in entries)
+        assert {Path(str(entry["model_path"])).parent for entry in entries} == {moved}
+        assert all(os.path.isfile(str(entry["model_path"])) for entry in entries)
         manager.cleanup_old_models(1)
-        left = {Path(entry["model_path"]).name for entry in manager.get_model_info()["models"]}
+        left = {Path(str(entry["model_path"])).name for entry in manager.get_model_info()["models"]}
     assert {path.name for path in moved.glob("*.pkl")} == left
     assert examine(moved) == []
 
@@ -316,8 +317,8 @@ def test_a_backup_is_taken_while_writers_write_and_restores_elsewhere(filled: Pa
         assert manager.get_model("cpu", "1.0.1") == {"number": 1}
         entries = manager.get_model_info()["models"]
         assert len(entries) == manifest.versions
-        assert all(Path(entry["model_path"]).parent == target for entry in entries)
-        assert all(os.path.isfile(entry["model_path"]) for entry in entries)
+        assert all(Path(str(entry["model_path"])).parent == target for entry in entries)
+        assert all(os.path.isfile(str(entry["model_path"])) for entry in entries)
         manager.save_model("cpu", "after")
     assert examine(target) == []
 

@@ -284,7 +284,7 @@ def test_artifacts_may_be_on_another_disk(
         manager.save_model("cpu", "small")
         assert manager.get_model("cpu", "1.0.0") == large(1)
         (entry,) = [e for e in manager.get_model_info()["models"] if e["version"] == "1.0.0"]
-        assert os.path.getsize(entry["model_path"]) > 1_000_000
+        assert os.path.getsize(str(entry["model_path"])) > 1_000_000
         manager.cleanup_old_models(1)
         assert not [path for path in (small_disk / "artifacts").iterdir() if path.is_file()]
         assert manager.get_model("cpu") == "small"

@@ -117,7 +117,7 @@ def test_nothing_that_was_accepted_is_lost(
         assert oct(os.stat(tmp_path / ".engine" / "outage").st_mode & 0o777) == "0o700"
         info = manager.get_model_info("cpu")["models"]
         assert {"1.0.1", "1.0.2"} <= {entry["version"] for entry in info}
-        assert all(os.path.isfile(entry["model_path"]) for entry in info)
+        assert all(os.path.isfile(str(entry["model_path"])) for entry in info)
 
     with ModelManager(tmp_path) as other:  # another process, the outage going on
         assert other.get_model("cpu", "1.0.1") == "during"

@@ -144,6 +144,7 @@ def test_numbers_that_numpy_wrote_as_bytes_are_unknown(tmp_path: Path) -> None:
     with ModelManager(original.directory) as manager:
         assert manager.metric_history("cpu")[0].mae is None
         (entry,) = manager.get_model_info(where="mae is null")["models"]
+        assert entry["performance"] is not None
         assert entry["performance"]["mae"] is None
 
 
@@ -177,7 +178,9 @@ def test_a_list_during_an_outage_has_one_active_version_and_what_was_measured(tm
             entries = {entry["version"]: entry for entry in manager.get_model_info("cpu")["models"]}
             assert [v for v, entry in entries.items() if entry["is_active"]] == ["1.0.2"]
             assert entries["1.0.1"]["metric_count"] == 1
-            assert entries["1.0.1"]["performance"]["mae"] == 0.5
+            numbers = entries["1.0.1"]["performance"]
+            assert numbers is not None
+            assert numbers["mae"] == 0.5
 
 
 class _Leaves:

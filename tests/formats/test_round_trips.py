@@ -61,10 +61,10 @@ def manager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelManager]:
 def round_trip(manager: ModelManager, model: object) -> Any:
     """Save a model and return what is loaded; the file of a small one has to be a plain pickle."""
     model_id = manager.save_model("model", model)
-    ((entry, *_), _) = manager.get_model_info("model", limit=1).values()
+    (entry,) = manager.get_model_info("model", limit=1)["models"]
     assert entry["model_id"] == model_id
-    if entry["size"] <= SMALL:
-        with open(entry["model_path"], "rb") as file:
+    if (entry["size"] or 0) <= SMALL:
+        with open(str(entry["model_path"]), "rb") as file:
             pickle.load(file)
     return manager.get_model("model")
 

@@ -45,6 +45,7 @@ def test_whatever_is_measured_comes_back(
         manager.update_performance("cpu", "1.0.0", ModelPerformance(metrics=metrics))
         assert manager.metric_history("cpu")[0].metrics == metrics
         (entry,) = manager.get_model_info()["models"]
+        assert entry["performance"] is not None
         assert entry["performance"]["metrics"] == metrics
         for name, value in metrics.items():
             found = manager.get_model_info(where=f'metrics."{name}" is not null')["total"]
@@ -128,7 +129,9 @@ def test_metrics_go_with_their_version(manager: ModelManager, tmp_path: Path) ->
         manager.save_model("cpu", number)
         manager.update_performance("cpu", f"1.0.{number}", ModelPerformance(metrics={"auc": number}))
     manager.cleanup_old_models(1)
-    assert [entry["performance"]["metrics"] for entry in manager.get_model_info()["models"]] == [{"auc": 2}]
+    assert [dict(entry["performance"] or {})["metrics"] for entry in manager.get_model_info()["models"]] == [
+        {"auc": 2}
+    ]
     assert diagnose(tmp_path / "models") == []
 
 
@@ -150,6 +153,7 @@ def test_an_overview_has_one_entry_a_model(manager: ModelManager) -> None:
         "1.0.0",
         2,
     )
+    assert cpu["performance"] is not None
     assert cpu["performance"]["mae"] == 0.25
     assert (disk["name"], disk["active_version"], disk["version"]) == ("disk", None, "1.0.1")
     assert (disk["versions"], disk["performance"]) == (2, None)

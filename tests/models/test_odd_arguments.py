@@ -155,7 +155,7 @@ def test_infinite_accuracies_are_kept_and_have_no_mean(manager: ModelManager) ->
         measured = ModelPerformance(None, None, None, None, None, accuracy, None, AT)
         manager.update_performance("infinite", "1.0.0", measured)
     assert [p.accuracy_score for p in manager.metric_history("infinite")] == [math.inf, -math.inf, 0.5, None]
-    ((entry,), _) = manager.get_model_info("infinite").values()
+    (entry,) = manager.get_model_info("infinite")["models"]
     assert (entry["avg_accuracy"], entry["metric_count"]) == (0.5, 4)
 
 

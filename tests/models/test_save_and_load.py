@@ -27,7 +27,7 @@ Open = Callable[[], ModelManager]
 
 def path_of(manager: ModelManager, name: str, version: str) -> Path:
     entries = manager.get_model_info(name)["models"]
-    return Path(next(entry["model_path"] for entry in entries if entry["version"] == version))
+    return Path(next(str(entry["model_path"]) for entry in entries if entry["version"] == version))
 
 
 def everything_below(directory: str) -> set[str]:
@@ -48,7 +48,7 @@ def test_a_saved_model_is_there_after_a_restart(open_manager: Open) -> None:
     assert entry["metric_count"] == 0
     assert entry["avg_accuracy"] is None
     assert entry["python"]
-    assert entry["digest"].startswith("sha256:")
+    assert str(entry["digest"]).startswith("sha256:")
 
 
 @pytest.mark.parametrize("size", [0.01, 1.0], ids=["small", "large"])
@@ -255,7 +255,7 @@ def test_the_pkl_of_a_small_model_is_a_plain_pickle_and_heals(
 
 def artifact_of(manager: ModelManager, name: str) -> Path:
     entry = manager.get_model_info(name)["models"][0]
-    return Path(manager.model_dir, ".engine", "artifacts", entry["digest"].partition(":")[2])
+    return Path(manager.model_dir, ".engine", "artifacts", str(entry["digest"]).partition(":")[2])
 
 
 @pytest.mark.usefixtures("local_files")

@@ -296,7 +296,9 @@ def test_an_entry_of_an_earlier_version_of_the_engine_is_taken(directory: Path) 
     (journal_of(directory) / "000000000003.json").write_text(json.dumps(measured))
     with locked(directory), ModelManager(directory) as manager:
         assert manager.get_model("cpu") == "during"
-        assert manager.get_model_info("cpu")["models"][0]["performance"]["mae"] == 0.25
+        numbers = manager.get_model_info("cpu")["models"][0]["performance"]
+        assert numbers is not None
+        assert numbers["mae"] == 0.25
     with ModelManager(directory) as manager:
         assert manager.get_model("cpu") == "during"
         assert [found.mae for found in manager.metric_history("cpu")] == [0.25]

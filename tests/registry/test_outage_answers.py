@@ -11,13 +11,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from ai_engine import AIEngineError, InvalidInputError, VersionExistsError
+from ai_engine.domain.answers import VersionInfo
 from ai_engine.domain.entities import Run, RunRecord
 from ai_engine.domain.search import EVERYTHING, Search
 from ai_engine.models import ModelManager, ModelPerformance
@@ -96,16 +97,20 @@ def outcome(act: Act, manager: ModelManager) -> object:
         return type(error), str(error).replace(manager.model_dir, "")
 
 
+_MOMENTS: Final = ("created_at", "updated_at")
+
+
 def answers(manager: ModelManager, wanted: list[Search]) -> Iterator[tuple[str, object]]:
     """Yield what a manager can be asked, without ids and with moments as their order."""
     registry = manager.registry
     everything, _, _ = registry.describe()
-    when = sorted({entry[key] for entry in everything for key in ("created_at", "updated_at")})
+    when = sorted({str(entry[key]) for entry in everything for key in _MOMENTS})
     order = {moment: rank for rank, moment in enumerate(when)}
     ids = {entry["model_id"]: rank for rank, entry in enumerate(everything)}
 
-    def told(entry: dict[str, Any]) -> dict[str, Any]:
-        normal = dict(entry, model_id=ids[entry["model_id"]], model_path=Path(entry["model_path"]).name)
+    def told(info: VersionInfo) -> dict[str, Any]:
+        entry: dict[str, Any] = dict(info)
+        normal = dict(entry, model_id=ids[entry["model_id"]], model_path=Path(str(entry["model_path"])).name)
         for key in ("created_at", "updated_at"):
             normal[key] = order[entry[key]]
         if (entry["last_metric_update"] or "") > "2026-02":  # measured now

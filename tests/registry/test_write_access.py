@@ -111,7 +111,7 @@ def test_the_database_removes_and_writes_nothing_elsewhere(place: Place, tmp_pat
     examine(place.directory, repair=True)
     assert not [found for found in examine(place.directory) if found.kind == "file"]
     with ModelManager(place.directory) as manager:
-        paths = {Path(entry["model_path"]).parent for entry in manager.get_model_info()["models"]}
+        paths = {Path(str(entry["model_path"])).parent for entry in manager.get_model_info()["models"]}
         assert paths == {place.directory}
         manager.save_model("small", "next")
         manager.save_model("large", "next")

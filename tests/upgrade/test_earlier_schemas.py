@@ -60,7 +60,7 @@ def test_it_opens_and_goes_on(schema: int, tmp_path: Path) -> None:
         assert manager.get_model("Large model") == bytes(300_000) + b"1"
         assert manager.get_model("Large model", "1.0.0") == bytes(300_000)
         assert [p.accuracy_score for p in manager.metric_history("cpu", "1.0.3")] == [0.5, None, 0.75]
-        ((entry,), _) = manager.get_model_info(where="mae = 0.3 and metadata.team = 'ops'").values()
+        (entry,) = manager.get_model_info(where="mae = 0.3 and metadata.team = 'ops'")["models"]
         assert (entry["avg_accuracy"], entry["metric_count"]) == (0.625, 3)
         assert [run["hyperparameters"] for run in manager.get_training_history("cpu")] == [{"alpha": 1}]
         assert manager.get_model_info(where="pinned")["total"] == 1

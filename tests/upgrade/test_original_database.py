@@ -41,6 +41,7 @@ def test_it_opens_lists_loads_and_continues(original: Original) -> None:
         assert manager.get_model("cpu", "1.0.0") == {"x": 1}
         assert manager.metric_history("cpu")[0].mae == 0.5
         started = manager.get_training_history("cpu")[0]["started"]
+        assert started is not None
         assert started.isoformat() == "2025-01-02T03:04:05.123456+00:00"
         manager.save_model("cpu", {"x": 3})
         assert manager.active_models["cpu"] == "1.0.10"
@@ -122,7 +123,7 @@ def test_the_digest_is_recorded_at_first_use_with_a_warning(
         assert manager.get_model_info()["models"][0]["digest"] is None
         first = manager.get_model("cpu")
         assert "without a digest" in caplog.text
-        assert manager.get_model_info()["models"][0]["digest"].startswith("sha256:")
+        assert str(manager.get_model_info()["models"][0]["digest"]).startswith("sha256:")
         assert manager.get_model("cpu") is first
     path.write_bytes(b"cos\nsystem\n.")
     with another_process(original.directory) as (again, _), pytest.raises(ArtifactCorruptedError):

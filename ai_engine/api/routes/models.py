@@ -132,10 +132,9 @@ def _page(
         name, None if limit is None else limit + 1, after, search
     )
     following = None
-    stored = [entry for entry in entries if "seq" in entry]
-    if limit is not None and len(stored) > limit:
-        entries.remove(stored[limit])
-        following = page_token(search.order.position(stored[limit - 1]), sort)
+    if limit is not None and len(entries) > limit:
+        del entries[limit:]
+        following = page_token(search.order.position(entries[-1]), sort)
     return Answer(
         {
             "models": [entry_shape(entry) for entry in entries],

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ai_engine.catalogue.sql import statements
+from ai_engine.catalogue.sql.dialect import Dialect
 from ai_engine.domain.performance import NUMBERS
 from ai_engine.domain.search import (
     AllOf,
@@ -45,49 +46,57 @@ Statement = tuple[str, dict[str, Any]]  # parameters by name
 
 
 def page(
-    search: Search, limit: int | None, after: Position | None, source: str = statements.DESCRIBE
+    dialect: Dialect,
+    search: Search,
+    limit: int | None,
+    after: Position | None,
+    source: str = statements.DESCRIBE,
 ) -> Statement:
     """Return the statement for the versions of a search that stand behind a position."""
-    clauses = _Clauses(search)
+    clauses = _Clauses(dialect, search)
     parts = clauses.parts(after)
-    parameters = {**clauses.parameters, "limit": -1 if limit is None else limit}
+    at_most = "" if limit is None else " LIMIT :limit"
+    parameters = clauses.parameters if limit is None else {**clauses.parameters, "limit": limit}
     selects = [
-        f"{source}{_where(clauses.condition, part)} ORDER BY {order} LIMIT :limit" for part, order in parts
+        f"{source}{_where(clauses.condition, part)} ORDER BY {order}{at_most}" for part, order in parts
     ]
     if len(selects) == 1:
         return selects[0], parameters
-    union = " UNION ALL ".join(f"SELECT * FROM ({select})" for select in selects)
-    return f"{union} LIMIT :limit", parameters
+    union = " UNION ALL ".join(f"SELECT * FROM ({select}) AS part" for select in selects)
+    return f"{union}{at_most}", parameters
 
 
-def count(search: Search) -> Statement:
+def count(dialect: Dialect, search: Search) -> Statement:
     """Return the statement that counts the versions of a search."""
-    clauses = _Clauses(search)
+    clauses = _Clauses(dialect, search)
     # An index that holds all that is asked answers alone, as long as nothing is joined.
     source = statements.DESCRIBE_FROM if "r." in clauses.condition else "FROM engine_versions e"
     return f"SELECT COUNT(*) {source}{_where(clauses.condition)}", clauses.parameters
 
 
-def count_models(search: Search) -> Statement:
+def count_models(dialect: Dialect, search: Search) -> Statement:
     """Return the statement that counts the models of a search."""
-    clauses = _Clauses(search)
+    clauses = _Clauses(dialect, search)
     return f"SELECT COUNT(*) {statements.MODELS_FROM}{_where(clauses.condition)}", clauses.parameters
 
 
-def index(field: Field) -> list[str]:
+def index(dialect: Dialect, field: Field) -> list[str]:
     """Return the statements that index a field; none for those that the schema indexes, and for flags."""
     if field.name in _FLAGS or field.name in _INDEXED:
         return []
-    column = column_of(field)
     name = "engine_search_" + field.name.replace('"', '""')
-    if "r." in column:
-        column = column.replace("r.metadata", "metadata").removeprefix("r.")
-        return [
-            f'CREATE INDEX IF NOT EXISTS "{name}" ON model_registry ({column})',
-            # What is found there leads to our row by its id.
-            "CREATE INDEX IF NOT EXISTS engine_versions_model ON engine_versions (model_id)",
-        ]
-    return [f'CREATE INDEX IF NOT EXISTS "{name}" ON engine_versions ({column.replace("e.", "")})']
+    if field.keys and field.kind is Kind.NUMBER:
+        table, column = "engine_versions", dialect.json_value("metrics", field.keys)
+    elif field.keys:
+        table, column = "model_registry", dialect.json_value("metadata", field.keys)
+    else:
+        alias, _, _ = _COLUMNS[field.name].partition(".")
+        table = "model_registry" if alias == "r" else "engine_versions"
+        column = _COLUMNS[field.name].replace(f"{alias}.", "")
+    made = [f'CREATE INDEX IF NOT EXISTS "{name}" ON {table} ({column})']
+    if table == "model_registry":  # what is found there leads to our row by its id
+        made.append("CREATE INDEX IF NOT EXISTS engine_versions_model ON engine_versions (model_id)")
+    return made
 
 
 def _where(*conditions: str) -> str:
@@ -98,7 +107,8 @@ def _where(*conditions: str) -> str:
 class _Clauses:
     """The conditions of a search as SQL, and their parameters."""
 
-    def __init__(self, search: Search) -> None:
+    def __init__(self, dialect: Dialect, search: Search) -> None:
+        self._dialect = dialect
         self.parameters: dict[str, Any] = {}
         self.condition = self._of(search.condition) if search.condition else ""
         self._order = search.order
@@ -106,7 +116,7 @@ class _Clauses:
     def parts(self, after: Position | None) -> list[tuple[str, str]]:
         """Return what is left of an order behind a position: conditions, each with its own ORDER BY."""
         order = self._order
-        column = column_of(order.field)
+        column = column_of(self._dialect, order.field)
         way = " DESC" if order.descending else ""
         seq_way = " DESC" if order.newest_first else ""
         whole = f"{column}{way}, e.seq{seq_way}"
@@ -136,7 +146,7 @@ class _Clauses:
             case Compare(field, operator, value):
                 return self._compare(field, operator, value)
             case Known(field):
-                return "1 = 1" if field.name in _FLAGS else f"{column_of(field)} IS NOT NULL"
+                return "1 = 1" if field.name in _FLAGS else f"{column_of(self._dialect, field)} IS NOT NULL"
             case Not(part):
                 return f"NOT ({self._of(part)})"
             case AllOf(parts):
@@ -147,7 +157,7 @@ class _Clauses:
     def _compare(self, field: Field, operator: str, value: Any) -> str:
         if field.name in _FLAGS:
             return f"{'NOT ' if value != (operator == '=') else ''}({_FLAGS[field.name]})"
-        column = column_of(field)
+        column = column_of(self._dialect, field)
         if operator == "~":
             return self._like(column, value)
         compared = f"{column} {_OPERATORS[operator]} {self._put(value)}"
@@ -159,7 +169,7 @@ class _Clauses:
     def _like(self, column: str, pattern: str) -> str:
         """Match a pattern; what it begins with is a range, which an index finds."""
         start = pattern[: min((pattern.find(sign) % (len(pattern) + 1) for sign in "*?"), default=0)]
-        clauses = [f"{column} GLOB {self._put(pattern.replace('[', '[[]'))}"]
+        clauses = [self._dialect.matches(column, self._put(self._dialect.pattern(pattern)))]
         clauses.append(f"{column} >= {self._put(start)}")
         end = _behind(start)
         if end is not None:
@@ -167,18 +177,11 @@ class _Clauses:
         return " AND ".join(clauses)
 
 
-def column_of(field: Field) -> str:
+def column_of(dialect: Dialect, field: Field) -> str:
     """Return the expression for the value of a field; NULL where it has none."""
     if not field.keys:
         return _COLUMNS[field.name]
-    path = "$" + "".join(f'."{key}"' for key in field.keys).replace("'", "''")
-    if field.kind is Kind.NUMBER:
-        return f"json_extract(e.metrics, '{path}')"
-    document = "CASE WHEN json_valid(r.metadata) THEN r.metadata END"
-    return (
-        f"CASE WHEN json_type({document}, '{path}') NOT IN ('object', 'array') "
-        f"THEN json_extract({document}, '{path}') END"
-    )
+    return dialect.json_value("e.metrics" if field.kind is Kind.NUMBER else "r.metadata", field.keys)
 
 
 def _behind(start: str) -> str | None:

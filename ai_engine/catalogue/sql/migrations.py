@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from ai_engine.catalogue.sql import statements
+from ai_engine.catalogue.sql.dialect import SQLITE
 from ai_engine.catalogue.sql.rows import SqlRow
 from ai_engine.catalogue.sql.snapshot import Execute
 from ai_engine.catalogue.sql.tables import ENGINE_TABLES, SCHEMA, SEED_TABLES
@@ -123,7 +124,7 @@ def _note_what_is_searched(execute: Execute) -> None:
             "UPDATE engine_versions SET created_at = :at WHERE seq = :seq",
             {"seq": seq, "at": clock.to_text(moment) if moment else None},
         )
-    for statement in statements.MEASURED_AGAIN:
+    for statement in statements.measured_again(SQLITE):
         execute(statement)
 
 

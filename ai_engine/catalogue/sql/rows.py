@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from ai_engine.domain import clock
+from ai_engine.domain.answers import VersionInfo
 from ai_engine.domain.entities import Artifact, ModelVersion, Place, Run, RunRecord
 from ai_engine.domain.json_values import to_json
 from ai_engine.domain.performance import COUNTS, NUMBERS, REALS, ModelPerformance, counted, measured, named
@@ -92,7 +93,7 @@ def file_of(path: str, model_dir: str) -> str | None:
     return path.removeprefix(f"{model_dir}/") if path.startswith(f"{model_dir}/") else None
 
 
-def entries_of(rows: Iterable[SqlRow], model_dir: str) -> list[dict[str, Any]]:
+def entries_of(rows: Iterable[SqlRow], model_dir: str) -> list[VersionInfo]:
     """Return the entries that `describe` makes of rows of statements.DESCRIBE.
 
     Spelled out, and in one expression: for a list of ten thousand, a loop over the columns costs a fifth of

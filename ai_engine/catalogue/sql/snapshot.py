@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from ai_engine.catalogue.protocol import Debris
 from ai_engine.catalogue.sql import listing, statements
+from ai_engine.catalogue.sql.dialect import SQLITE, Dialect
 from ai_engine.catalogue.sql.rows import (
     SqlRow,
     entries_of,
@@ -19,6 +20,7 @@ from ai_engine.catalogue.sql.rows import (
     version_of,
 )
 from ai_engine.domain import clock
+from ai_engine.domain.answers import ModelInfo, VersionInfo
 from ai_engine.domain.collector import Uncollected
 from ai_engine.domain.entities import (
     Activation,
@@ -69,10 +71,14 @@ class SqlSnapshot:
     kept : callable or None
         Returns the rows of the full list from memory, or from what reads them; None where what is read may
         never be committed.
+    dialect : Dialect
+        How the database spells what is not the same in all.
     """
 
-    def __init__(self, execute: Execute, model_dir: str, kept: Kept | None = None) -> None:
-        self._execute, self._model_dir, self._kept = execute, model_dir, kept
+    def __init__(
+        self, execute: Execute, model_dir: str, kept: Kept | None = None, dialect: Dialect = SQLITE
+    ) -> None:
+        self._execute, self._model_dir, self._kept, self._dialect = execute, model_dir, kept, dialect
 
     def find(self, name: str, version: str | None = None) -> ModelVersion | None:
         if version is None:
@@ -105,9 +111,9 @@ class SqlSnapshot:
     def everything(self) -> list[ModelVersion]:
         return [version_of(row, self._model_dir) for row in self._execute(statements.EVERYTHING)]
 
-    def describe(self, search: Search, limit: int | None, after: Position | None) -> list[dict[str, Any]]:
+    def describe(self, search: Search, limit: int | None, after: Position | None) -> list[VersionInfo]:
         def read() -> list[SqlRow]:
-            return self._execute(*listing.page(search, limit, after))
+            return self._execute(*listing.page(self._dialect, search, limit, after))
 
         if limit is not None and limit <= _SHORT:
             return entries_of(read(), self._model_dir)
@@ -119,13 +125,13 @@ class SqlSnapshot:
         finally:
             uncollected.release()
 
-    def models(self, search: Search, limit: int | None, after: Position | None) -> list[dict[str, Any]]:
-        rows = self._execute(*listing.page(search, limit, after, statements.DESCRIBE_MODELS))
+    def models(self, search: Search, limit: int | None, after: Position | None) -> list[ModelInfo]:
+        rows = self._execute(*listing.page(self._dialect, search, limit, after, statements.DESCRIBE_MODELS))
         entries = entries_of((row[:-1] for row in rows), self._model_dir)
-        return [entry | {"versions": row[-1]} for entry, row in zip(entries, rows, strict=True)]
+        return [ModelInfo(**entry, versions=row[-1]) for entry, row in zip(entries, rows, strict=True)]
 
     def count_models(self, search: Search = EVERYTHING) -> int:
-        return int(self._execute(*listing.count_models(search))[0][0])
+        return int(self._execute(*listing.count_models(self._dialect, search))[0][0])
 
     def count(self, search: Search = EVERYTHING) -> int:
         if search.condition is None:
@@ -135,7 +141,7 @@ class SqlSnapshot:
                 "SELECT versions FROM engine_models WHERE name = :name", {"name": search.name}
             )
         else:
-            rows = self._execute(*listing.count(search))
+            rows = self._execute(*listing.count(self._dialect, search))
         return int(rows[0][0]) if rows else 0
 
     def performances(self, model_id: str) -> list[ModelPerformance]:
@@ -235,7 +241,9 @@ class SqlSnapshot:
         ]
 
     def debris(self, limit: int) -> list[Debris]:
-        rows = self._execute("SELECT path, digest FROM engine_debris LIMIT :limit", {"limit": limit})
+        at_most = " LIMIT :limit" if limit >= 0 else ""
+        given = {"limit": limit} if limit >= 0 else {}
+        rows = self._execute(f"SELECT path, digest FROM engine_debris{at_most}", given)
         return [
             Debris(path if digest or path.startswith("/") else f"{self._model_dir}/{path}", digest)
             for path, digest in rows

@@ -5,6 +5,7 @@ Statements name their parameters, so that an adapter can spell them as its drive
 
 from __future__ import annotations
 
+from ai_engine.catalogue.sql.dialect import Dialect
 from ai_engine.domain.performance import NUMBERS
 
 VERSION = """
@@ -32,7 +33,7 @@ CANDIDATES = """
            (SELECT m.{metric} FROM performance_metrics m WHERE m.model_id = e.model_id
             ORDER BY m.id DESC LIMIT 1)
     FROM engine_versions e JOIN model_registry r ON r.model_id = e.model_id
-    WHERE :name IS NULL OR e.name = :name
+    WHERE e.name = COALESCE(:name, e.name)
     ORDER BY e.name, e.seq
 """
 
@@ -126,37 +127,37 @@ MEASURED = f"""
 """
 
 
-def _measured(column: str) -> str:
-    """Return a number of a measurement `m`; nothing for what others wrote there that is none."""
-    return f"CASE WHEN typeof(m.{column}) IN ('real', 'integer') THEN m.{column} END"
+def measured_again(dialect: Dialect) -> tuple[str, str]:
+    """Return the statements that bring what MEASURED keeps up from the measurements themselves.
+
+    Other programs may have written there what is no number.
+    """
+    accuracy = dialect.number("m.accuracy_score")
+    finite = f"CASE WHEN ABS({accuracy}) < 9e999 THEN m.accuracy_score END"
+    clear = f"""
+        UPDATE engine_versions
+        SET metric_count = 0, accuracy_count = 0, accuracy_total = 0, last_metric_update = NULL,
+            {", ".join(f"{number} = NULL" for number in (*NUMBERS, "metrics"))}
+        WHERE metric_count > 0
+    """
+    count = f"""
+        UPDATE engine_versions
+        SET metric_count = s.n, accuracy_count = s.accuracy_count, accuracy_total = s.accuracy_total,
+            last_metric_update = s.last,
+            {", ".join(f"{number} = {dialect.number(f'm.{number}')}" for number in NUMBERS)},
+            metrics = (SELECT x.numbers FROM engine_metrics x WHERE x.metric = m.id)
+        FROM (SELECT m.model_id, COUNT(*) AS n, COUNT({finite}) AS accuracy_count,
+                     COALESCE(SUM({finite}), 0) AS accuracy_total,
+                     MAX(m.recorded_at) AS last, MAX(m.id) AS newest
+              FROM performance_metrics m GROUP BY m.model_id) s
+             JOIN performance_metrics m ON m.id = s.newest
+             JOIN model_registry r ON r.model_id = s.model_id
+        WHERE engine_versions.name = r.name AND engine_versions.version = r.version
+          AND engine_versions.model_id = r.model_id
+    """
+    return clear, count
 
 
-_FINITE_ACCURACY = f"CASE WHEN ABS({_measured('accuracy_score')}) < 9e999 THEN m.accuracy_score END"
-
-# What MEASURED keeps up, from the measurements themselves.
-MEASURED_AGAIN = (
-    f"""
-    UPDATE engine_versions
-    SET metric_count = 0, accuracy_count = 0, accuracy_total = 0, last_metric_update = NULL,
-        {", ".join(f"{number} = NULL" for number in (*NUMBERS, "metrics"))}
-    WHERE metric_count > 0
-    """,
-    f"""
-    UPDATE engine_versions
-    SET metric_count = s.n, accuracy_count = s.accuracy_count, accuracy_total = s.accuracy_total,
-        last_metric_update = s.last,
-        {", ".join(f"{number} = {_measured(number)}" for number in NUMBERS)},
-        metrics = (SELECT x.numbers FROM engine_metrics x WHERE x.metric = m.id)
-    FROM (SELECT m.model_id, COUNT(*) AS n, COUNT({_FINITE_ACCURACY}) AS accuracy_count,
-                 COALESCE(SUM({_FINITE_ACCURACY}), 0) AS accuracy_total,
-                 MAX(m.recorded_at) AS last, MAX(m.id) AS newest
-          FROM performance_metrics m GROUP BY m.model_id) s
-         JOIN performance_metrics m ON m.id = s.newest
-         JOIN model_registry r ON r.model_id = s.model_id
-    WHERE engine_versions.name = r.name AND engine_versions.version = r.version
-      AND engine_versions.model_id = r.model_id
-    """,
-)
 ADD_RUN = """
     INSERT INTO training_history
         (model_id, training_started, training_completed, dataset_size, hyperparameters, validation_score)
@@ -169,7 +170,7 @@ RUNS = """
     SELECT e.name, e.version, t.training_started, t.training_completed, t.dataset_size, t.hyperparameters,
            t.validation_score
     FROM engine_versions e JOIN training_history t ON t.model_id = e.model_id
-    WHERE e.name = :name AND (:version IS NULL OR e.version = :version) ORDER BY t.id DESC
+    WHERE e.name = :name AND e.version = COALESCE(:version, e.version) ORDER BY t.id DESC
 """
 
 MODEL = """

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from ai_engine.catalogue.sql import listing, statements
+from ai_engine.catalogue.sql.dialect import SQLITE, Dialect
 from ai_engine.catalogue.sql.rows import (
     artifact_columns,
     file_of,
@@ -34,8 +35,8 @@ from ai_engine.domain.search import Field
 class SqlTransaction(SqlSnapshot):
     """Writes over whatever runs statements; see protocol.Transaction."""
 
-    def __init__(self, execute: Execute, model_dir: str, actor: str) -> None:
-        super().__init__(execute, model_dir)
+    def __init__(self, execute: Execute, model_dir: str, actor: str, dialect: Dialect = SQLITE) -> None:
+        super().__init__(execute, model_dir, dialect=dialect)
         self._actor = actor
         self.added: ModelId | None = None  # what tells, after a failed commit, whether it held
         self._next = ("", "", ModelRow())  # the last number that was asked for
@@ -209,11 +210,11 @@ class SqlTransaction(SqlSnapshot):
                 )
 
     def index(self, field: Field) -> None:
-        for statement in listing.index(field):
+        for statement in listing.index(self._dialect, field):
             self._execute(statement)
 
     def measure_again(self) -> None:
-        for statement in statements.MEASURED_AGAIN:
+        for statement in statements.measured_again(self._dialect):
             self._execute(statement)
 
     def record_run(self, model_id: str, run: Run) -> None:
