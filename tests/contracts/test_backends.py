@@ -18,6 +18,7 @@ from ai_engine.testing.artifacts_contract import ArtifactStoreContract
 from ai_engine.testing.catalogue_contract import CatalogueContract
 from ai_engine.testing.memory_files import MemoryJournal, MemoryOperations, MemoryVersionFiles
 from ai_engine.testing.outage_journal_contract import OutageJournalContract
+from ai_engine.testing.search_contract import SearchContract
 from ai_engine.testing.version_files_contract import VersionFilesContract
 
 
@@ -64,14 +65,14 @@ class TestMemoryVersionFiles(VersionFilesContract):
         return lambda: files
 
 
-class TestMemoryCatalogue(CatalogueContract):
+class TestMemoryCatalogue(CatalogueContract, SearchContract):
     @pytest.fixture
     def open_catalogue(self) -> Callable[[], MemoryCatalogue]:
         database = MemoryDatabase("/models")
         return lambda: MemoryCatalogue(database)
 
 
-class TestSqliteCatalogue(CatalogueContract):
+class TestSqliteCatalogue(CatalogueContract, SearchContract):
     @pytest.fixture
     def open_catalogue(self, tmp_path: Path) -> Iterator[Callable[[], SqliteCatalogue]]:
         opened: list[SqliteCatalogue] = []

@@ -23,7 +23,7 @@ from ai_engine.domain.entities import Run, RunRecord
 from ai_engine.domain.search import EVERYTHING, Search
 from ai_engine.models import ModelManager, ModelPerformance
 from ai_engine.registry.json_views import run_entry
-from tests.catalogue.test_listing import searches
+from ai_engine.testing.strategies import searches
 from tests.models.estimators import large
 from tests.registry.outages import entries_of, locked
 
