@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,8 +17,11 @@ from ai_engine.catalogue.sqlite.catalogue import SqliteCatalogue
 from ai_engine.directory.outage_journal import LocalOutageJournal
 from ai_engine.directory.ownership import ModelDirectory
 from ai_engine.directory.version_files import LocalVersionFiles
+from ai_engine.formats.mapped import MappedFormat, write_buffers
+from ai_engine.formats.pickled import PickleFormat
 from ai_engine.testing.artifacts_contract import ArtifactStoreContract
 from ai_engine.testing.catalogue_contract import CatalogueContract
+from ai_engine.testing.format_contract import FormatContract
 from ai_engine.testing.memory_files import MemoryJournal, MemoryOperations, MemoryVersionFiles
 from ai_engine.testing.outage_journal_contract import OutageJournalContract
 from ai_engine.testing.search_contract import SearchContract
@@ -27,6 +33,46 @@ class TestLocalStore(ArtifactStoreContract):
     def open_store(self, tmp_path: Path) -> Callable[[], LocalStore]:
         directory = ModelDirectory(str(tmp_path))
         return lambda: LocalStore(str(tmp_path / "artifacts"), directory.sandbox)
+
+
+class TestPickleFormat(FormatContract):
+    @pytest.fixture
+    def tested(self) -> PickleFormat:
+        return PickleFormat()
+
+    @pytest.fixture
+    def artifact(self) -> Callable[[Any], bytes]:
+        return lambda model: pickle.dumps(model, protocol=5)
+
+
+class TestMappedFormat(FormatContract):
+    """Bytes stand beside the pickle where they are wrapped as buffers; otherwise it has none of them."""
+
+    @pytest.fixture
+    def tested(self) -> MappedFormat:
+        return MappedFormat()
+
+    @pytest.fixture
+    def artifact(self) -> Callable[[Any], bytes]:
+        return mapped
+
+
+class Blob(bytes):
+    """Bytes that a pickle hands out as a buffer, as it does with arrays."""
+
+    def __reduce_ex__(self, protocol: object) -> tuple[object, ...]:
+        return Blob, (pickle.PickleBuffer(self),)
+
+
+def mapped(model: list[Any]) -> bytes:
+    """Return a list as the format has it, with its bytes objects as buffers."""
+    output, beside = io.BytesIO(), list[memoryview]()
+    wrapped = [Blob(part) if isinstance(part, bytes) else part for part in model]
+    pickle.Pickler(output, protocol=5, buffer_callback=lambda buffer: beside.append(buffer.raw())).dump(
+        wrapped
+    )
+    write_buffers(output, output.tell(), beside)
+    return output.getvalue()
 
 
 class TestMemoryStore(ArtifactStoreContract):
