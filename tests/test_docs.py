@@ -34,12 +34,26 @@ def test_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "CONTRIBUTING.md", *sorted(map(str, Path("docs").glob("*.md")))]
+    "document", ["README.md", "CONTRIBUTING.md", *sorted(map(str, Path("docs").rglob("*.md")))]
 )
 def test_links_lead_somewhere(document: str) -> None:
     text = (ROOT / document).read_text()
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
         assert (ROOT / document).parent.joinpath(target).exists(), f"{document} links to {target}"
+
+
+def test_every_question_of_the_design_is_listed() -> None:
+    pages = ROOT / "docs" / "design"
+    listed = re.findall(r"\[(.+)\]\((.+\.md)\) \|", (pages / "README.md").read_text())
+    questions = {path.name: path.read_text().split("\n", 1)[0] for path in pages.glob("[0-9]*.md")}
+    assert {name: f"# {question}" for question, name in listed} == questions
+    assert all(question.endswith("?") for question in questions.values())
+
+
+def test_every_module_that_the_design_names_exists() -> None:
+    for page in (ROOT / "docs" / "design").glob("*.md"):
+        for name in re.findall(r"`([a-z_]+/[a-z_/]+\.py)`", page.read_text()):
+            assert (ROOT / name).exists() or (ROOT / "ai_engine" / name).exists(), f"{page.name} names {name}"
 
 
 def test_every_test_that_a_promise_names_exists() -> None:

@@ -15,7 +15,7 @@ from ai_engine.formats.mapped import MappedFormat, write_buffers
 from ai_engine.formats.pickled import PickleFormat, Recorder
 from ai_engine.formats.protocol import Code, Format
 
-# Up to this size an artifact rides in the commit of its version; measured in docs/design.md.
+# Up to this size an artifact rides in the commit of its version; see docs/design/02-small-artifacts.md.
 SMALL = 256 * 1024
 # A buffer below this size is cheaper to copy than to map.
 _LARGE_BUFFER = 64 * 1024
