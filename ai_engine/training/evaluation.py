@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from ai_engine.training.table import BoolArray, FloatArray
+from ai_engine.training.arrays import BoolArray, FloatArray
 
 # A number counts as right when it is off by no more than this share of what the target does in training.
 TOLERANCE: Final = 0.1

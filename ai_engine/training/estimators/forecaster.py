@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.training.arrays import FloatArray
 from ai_engine.training.estimators.change_models import ChangeModel
 from ai_engine.training.grid import Series, Stretch, context_of, series_of, stretches
-from ai_engine.training.table import FloatArray, in_time_order, iso_utc, read_table
+from ai_engine.training.table import in_time_order, iso_utc, read_table
 from ai_engine.training.windows import Windows, windows_of
 
 FIELD = "data"

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.training.arrays import FloatArray
 from ai_engine.training.encoding import EncodingV1
-from ai_engine.training.table import FloatArray
 
 Label = str | int | float | bool
 

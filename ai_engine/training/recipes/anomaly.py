@@ -20,6 +20,7 @@ import numpy as np
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.training.arrays import BoolArray, FloatArray, IntArray
 from ai_engine.training.encoding import EncodingV1
 from ai_engine.training.estimators.anomaly import AnomalyDetectorV1
 from ai_engine.training.estimators.detectors import (
@@ -38,15 +39,7 @@ from ai_engine.training.recipes.columns import check_length, described, has_feat
 from ai_engine.training.recipes.protocol import Fitted
 from ai_engine.training.request import TrainingRequest
 from ai_engine.training.split import Split, check_parts, split_in_order, split_in_time, split_within_classes
-from ai_engine.training.table import (
-    BoolArray,
-    FloatArray,
-    IntArray,
-    Table,
-    in_time_order,
-    read_table,
-    without_missing,
-)
+from ai_engine.training.table import Table, in_time_order, read_table, without_missing
 
 # Rows that one fit learns from: 100,000 rows of 38 columns take all candidates together about ten seconds.
 MOST_ROWS: Final = 100_000

@@ -19,6 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.training.arrays import FloatArray, IntArray
 from ai_engine.training.encoding import EncodingV1
 from ai_engine.training.estimators.tabular import ClassifierV1, label_name
 from ai_engine.training.evaluation import measure_classes
@@ -30,13 +31,7 @@ from ai_engine.training.recipes.columns import check_length, described, has_feat
 from ai_engine.training.recipes.protocol import Fitted
 from ai_engine.training.request import TrainingRequest
 from ai_engine.training.split import Split, split_table
-from ai_engine.training.table import (
-    FloatArray,
-    IntArray,
-    read_table,
-    with_timestamps_complete,
-    without_missing,
-)
+from ai_engine.training.table import read_table, with_timestamps_complete, without_missing
 
 # Rows that one fit learns from, as for regression.
 MOST_ROWS: Final = 100_000

@@ -8,8 +8,9 @@ from typing import Any, Final
 import numpy as np
 
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.training.arrays import FloatArray, IntArray
 from ai_engine.training.encoding import EncodingV1
-from ai_engine.training.table import FloatArray, IntArray, Table, iso_utc
+from ai_engine.training.table import Table, iso_utc
 
 # Below, a fold of the training rows is a handful of rows and a measured share a multiple of a third.
 MIN_ROWS: Final = 20

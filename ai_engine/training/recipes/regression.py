@@ -18,6 +18,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from ai_engine.training.arrays import FloatArray
 from ai_engine.training.encoding import EncodingV1
 from ai_engine.training.estimators.tabular import RegressorV1
 from ai_engine.training.evaluation import measure_numbers
@@ -29,7 +30,7 @@ from ai_engine.training.recipes.columns import check_length, described, has_feat
 from ai_engine.training.recipes.protocol import Fitted
 from ai_engine.training.request import TrainingRequest
 from ai_engine.training.split import split_table
-from ai_engine.training.table import FloatArray, read_table, with_timestamps_complete, without_missing
+from ai_engine.training.table import read_table, with_timestamps_complete, without_missing
 
 # Rows that one fit learns from: 100,000 rows of 30 columns take the slowest candidate about ten seconds.
 MOST_ROWS: Final = 100_000
