@@ -16,11 +16,12 @@ import numpy as np
 
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.training.estimators.forecaster import ForecasterV1
-from ai_engine.training.evaluation import TargetMetrics, measure_numbers
+from ai_engine.training.evaluation import measure_numbers
 from ai_engine.training.forecast_selection import LEAST_BUDGET, MEASURED, Choice, choose
 from ai_engine.training.grid import median_interval, series_of, stretches
+from ai_engine.training.metrics import TargetMetrics
 from ai_engine.training.progress import Part, Progress
-from ai_engine.training.recipes.columns import described, named_targets, varying
+from ai_engine.training.recipes.columns import cleaning_of, described, named_targets, varying
 from ai_engine.training.recipes.protocol import Fitted
 from ai_engine.training.request import TrainingRequest
 from ai_engine.training.table import Table, in_time_order, read_table
@@ -73,6 +74,7 @@ def train(request: TrainingRequest, progress: Progress) -> Fitted:
     return Fitted(
         estimator=estimator,
         by_target={target: metrics for target, (metrics, _) in measured.items()},
+        targets=targets,
         algorithms=tuple(
             dict.fromkeys(name for choice in chosen for name in choice.forecast.model.algorithms)
         ),
@@ -80,9 +82,9 @@ def train(request: TrainingRequest, progress: Progress) -> Fitted:
         held_out_samples=len(table) - len(training),
         feature_count=chosen[0].space.n_features,
         prediction_time=(perf_counter() - started) / n_forecasts,
+        cleaning=cleaning_of(table, columns),
         metadata={
             **described(table, columns, training),
-            "targets": list(targets),
             "horizon": horizon,
             "interval_seconds": interval,
             "context_rows": estimator.reach,

@@ -26,7 +26,13 @@ from ai_engine.training.folds import forward_folds, shuffled_folds
 from ai_engine.training.hyperparameters import AUTO
 from ai_engine.training.intervals import conformal_radius
 from ai_engine.training.progress import Progress
-from ai_engine.training.recipes.columns import check_length, described, has_features, named_targets
+from ai_engine.training.recipes.columns import (
+    check_length,
+    cleaning_of,
+    described,
+    has_features,
+    named_targets,
+)
 from ai_engine.training.recipes.protocol import Fitted
 from ai_engine.training.request import TrainingRequest
 from ai_engine.training.split import split_table
@@ -94,6 +100,8 @@ def train(request: TrainingRequest, progress: Progress) -> Fitted:
         training_range=float(np.ptp(y[training])),
     )
 
+    used = (target, *encoding.columns)
+
     def mae_of(other: Any) -> float | None:  # any stored object may be asked for
         if not isinstance(other, RegressorV1) or other.target != target:
             return None
@@ -103,14 +111,15 @@ def train(request: TrainingRequest, progress: Progress) -> Fitted:
     return Fitted(
         estimator=estimator,
         by_target={target: metrics},
+        targets=(target,),
         algorithms=(ALGORITHMS[chosen],),
         training_samples=len(learned),
         held_out_samples=len(split.held_out),
         feature_count=encoding.n_features,
         prediction_time=seconds / len(observed),
+        cleaning=cleaning_of(table, used),
         metadata={
-            **described(table, (target, *encoding.columns), training),
-            "targets": [target],
+            **described(table, used, training),
             "categories": {name: list(values) for name, values in encoding.categories.items()},
             "split": {"method": split.method, "validation_split": request.validation_split, "seed": seed},
             "candidates": {target: {name: float(error.mean()) for name, error in errors.items()}},
