@@ -47,24 +47,26 @@ def test_a_training_that_ended_makes_room(runner: TrainingRunner, monkeypatch: p
         assert (runner.running, runner.waiting, len(runner.processes)) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("places", [1, 2])
 def test_so_many_wait_and_no_more_and_stopping_tells_them_all(
-    runner: TrainingRunner, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, places: int
 ) -> None:
     monkeypatch.setattr(child, "COMMAND", ENDLESS)
-    asked = [runner.submit(b"{}") for _ in range(1 + WAITING)]
-    until(lambda: len(runner.processes) == 1)
-    assert (runner.running, runner.waiting, runner.begun) == (1, WAITING, 1)
+    runner, waiting = TrainingRunner(Settings(model_dir=str(tmp_path)), places), WAITING * places
+    asked = [runner.submit(b"{}") for _ in range(places + waiting)]
+    until(lambda: len(runner.processes) == places)
+    assert (runner.running, runner.waiting, runner.begun) == (places, waiting, places)
     assert runner.trainings == tuple(asked)
-    with pytest.raises(TooManyTrainingsError, match=f"{WAITING} trainings are waiting") as refused:
+    with pytest.raises(TooManyTrainingsError, match=f"{waiting} trainings are waiting") as refused:
         runner.submit(b"{}")
-    assert refused.value.waiting == WAITING
-    assert (runner.waiting, runner.failed) == (WAITING, 0)
+    assert refused.value.waiting == waiting
+    assert (runner.waiting, runner.failed) == (waiting, 0)
     runner.stop()
     for one in asked:
         with pytest.raises(RunnerStoppedError):
             one.outcome.result()
     until(lambda: not runner.trainings)
-    assert (runner.begun, runner.failed, runner.running) == (1, 1, 0)
+    assert (runner.begun, runner.failed, runner.running) == (places, places, 0)
     with pytest.raises(RunnerStoppedError):
         runner.submit(b"{}")
 
