@@ -62,6 +62,8 @@ def test_a_request_survives_json() -> None:
         ({"hyperparameters": {"epochs": 3}}, "hyperparameters.epochs", "horizon, season_steps"),
         ({"hyperparameters": {"horizon": 0}}, "hyperparameters.horizon", "1 to 1000"),
         ({"hyperparameters": {"horizon": 1001}}, "hyperparameters.horizon", "1 to 1000"),
+        ({"hyperparameters": {"season_steps": 1}}, "hyperparameters.season_steps", "2 to 2016"),
+        ({"hyperparameters": {"season_steps": 2017}}, "hyperparameters.season_steps", "2 to 2016"),
         ({"hyperparameters": {"horizon": 1.5}}, "hyperparameters.horizon", "whole number"),
         ({"hyperparameters": {"horizon": True}}, "hyperparameters.horizon", "whole number"),
         ({"hyperparameters": {"horizon": None}}, "hyperparameters.horizon", "whole number"),
