@@ -50,18 +50,18 @@ def train(kind: str, rows: list[Row], **given: Any) -> Trained:
 
 def measured(trained: Trained, data: str) -> Iterable[Row]:
     metrics = trained.performance_metrics
-    for target, found in metrics["by_target"].items():
+    for target, found in metrics.by_target.items():
         yield {
             "data": data,
             "target": target,
-            "mae": found["mae"],
-            "baseline_mae": found["baseline_mae"],
-            "skill": found["skill"],
-            "r2": found["r2"],
-            "accuracy": found["accuracy_score"],
-            "inside_90": found["confidence_score"],
-            "rows": metrics["training_samples"] + metrics["validation_samples"],
-            "seconds": metrics["training_time"],
+            "mae": found.mae,
+            "baseline_mae": found.baseline_mae,
+            "skill": found.skill,
+            "r2": found.r2,
+            "accuracy": found.accuracy_score,
+            "inside_90": found.confidence_score,
+            "rows": metrics.training_samples + metrics.validation_samples,
+            "seconds": metrics.training_time,
             "algorithms": "+".join(trained.algorithms),
         }
 
@@ -108,7 +108,7 @@ def judged(trained: Trained, rows: list[Row], labels: npt.NDArray[np.bool_], dat
         "f1_adjusted_random": measure_flags(labels, point_adjusted(labels, noise)).f1,
         "flagged": float(flags.mean()),
         "labelled": float(labels.mean()),
-        "seconds": trained.performance_metrics["training_time"],
+        "seconds": trained.performance_metrics.training_time,
         "prediction_seconds": seconds,
     }
 

@@ -21,6 +21,7 @@ from ai_engine.domain.errors import AIEngineError
 from ai_engine.domain.search import FIELDS, Kind
 from ai_engine.settings import ABOUT as SETTINGS
 from ai_engine.settings import Settings, variable
+from ai_engine.training.kinds import BUILT_IN
 
 TARGET = Path(__file__).parent / "reference.md"
 
@@ -65,6 +66,29 @@ def filters() -> str:
     )
 
 
+def kinds() -> str:
+    """Return every kind of training that the engine has, with what it may be told."""
+    lines = [
+        "What `model_type` can be. Other packages can add to it: [how](recipes.md).\n",
+        "| model_type | tells | model | targets | hyperparameters |",
+        "|---|---|---|---|---|",
+    ]
+    for kind in BUILT_IN.values():
+        if kind.recipe is None:
+            lines.append(f"| `{kind.name}` | planned: {kind.about} | `{kind.default_name}` | | |")
+            continue
+        model = f"`{kind.default_name}`" if kind.default_name else "has to be named"
+        most = "any number" if kind.most_targets is None else f"{kind.most_targets}"
+        told = [
+            f"`{name}`: {setting.allowed}"
+            + ("" if setting.default is None else f"; default {setting.default}")
+            for name, setting in kind.settings.items()
+        ]
+        targets = most if kind.needs_target else f"{most}, or none"
+        lines.append(f"| `{kind.name}` | {kind.about} | {model} | {targets} | {'<br>'.join(told)} |")
+    return "\n".join(lines)
+
+
 def settings() -> str:
     """Return every setting with its variable, its default and what it does."""
     lines = ["| variable | default | what it does |", "|---|---|---|"]
@@ -104,6 +128,8 @@ def reference() -> str:
             commands(),
             "## Filters",
             filters(),
+            "## Kinds of training",
+            kinds(),
             "## Settings",
             settings(),
             "## Errors",

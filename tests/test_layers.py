@@ -73,10 +73,13 @@ def layer(path: Path) -> str:
 
 def imports(path: Path) -> Iterator[str]:
     """Yield what a module imports when it runs; what only the type checker sees does not count."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        # Before the walk that yields: it looks at what is below a node before the node itself.
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             node.body.clear()
-        elif isinstance(node, ast.Import):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively"

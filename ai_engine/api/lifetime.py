@@ -13,9 +13,9 @@ from starlette.datastructures import State
 from ai_engine.api.health import Health
 from ai_engine.api.instruments import Instruments
 from ai_engine.api.service import Service
-from ai_engine.api.trainings import Trainings
 from ai_engine.registry.registry import Registry
 from ai_engine.settings import Settings
+from ai_engine.training.runner import TrainingRunner
 
 OpenArtifact = tuple[Registry, Settings]
 
@@ -63,7 +63,7 @@ class Lifetime:
             registry, settings = context.__enter__()
             self._context = context
             self._state.service = Service(
-                registry, settings, Health(registry), Trainings(settings), self._instruments
+                registry, settings, Health(registry), TrainingRunner(settings), self._instruments
             )
             return self._state.service  # type: ignore[no-any-return]  # a State holds anything
 

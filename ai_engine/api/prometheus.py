@@ -15,15 +15,15 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from ai_engine.api.instruments import BUCKETS, Instruments
-from ai_engine.api.trainings import Trainings
 from ai_engine.registry.model_cache import PROCESS
 from ai_engine.registry.registry import Registry
+from ai_engine.training.runner import TrainingRunner
 
 __all__ = ["CONTENT_TYPE", "exposition"]
 
 
 def exposition(
-    instruments: Instruments, registry: Registry, trainings: Trainings, state: dict[str, Any]
+    instruments: Instruments, registry: Registry, trainings: TrainingRunner, state: dict[str, Any]
 ) -> bytes:
     """Return the Prometheus text; `state` is what `Registry.health` said (JSON values). Blocks."""
     now = CollectorRegistry()
@@ -35,7 +35,7 @@ class _Present(Collector):
     """What is true at the moment of a scrape."""
 
     def __init__(
-        self, instruments: Instruments, registry: Registry, trainings: Trainings, state: dict[str, Any]
+        self, instruments: Instruments, registry: Registry, trainings: TrainingRunner, state: dict[str, Any]
     ) -> None:
         self._instruments = instruments
         self._registry, self._trainings, self._state = registry, trainings, state

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.training.kinds import BUILT_IN
 
 # Cells are checked against the model's columns, which no schema here knows.
 Row = dict[str, Any]
@@ -30,18 +31,12 @@ class Reply(BaseModel):
 class TrainRequest(Request):
     """What to train, and on which rows."""
 
-    model_type: Literal[
-        "resource_prediction",
-        "anomaly_detection",
-        "workload_prediction",
-        "migration_prediction",
-        "regression",
-        "classification",
-    ]
-    training_data: list[Row] = Field(min_length=1, description="One object a row, of one or many VMs.")
-    name: str | None = Field(
-        None, description="Default: by the type; regression and classification need one."
+    model_type: str = Field(
+        description=f"One of {', '.join(BUILT_IN)}, or what an installed package adds.",
+        examples=list(BUILT_IN),
     )
+    training_data: list[Row] = Field(min_length=1, description="One object a row, of one or many VMs.")
+    name: str | None = Field(None, description="Default: the name of the model type, where it has one.")
     target_columns: list[str] | None = Field(None, description="What to predict.")
     validation_split: float = Field(0.2, gt=0, lt=1, description="Share of the rows to measure on.")
     hyperparameters: dict[str, Any] | None = None
@@ -108,7 +103,13 @@ class TargetMetrics(Reply):
 
 
 class TrainingMetrics(TargetMetrics):
-    """The measures of a training: those of its first target, and of each by its name."""
+    """The measures of a training: those of its first target, and of each by its name.
+
+    A kind of training that another package adds may have measures of its own.
+    """
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
+    __pydantic_extra__: dict[str, float | None] = Field(init=False)
 
     training_time: float = Field(description="Seconds.")
     prediction_time: float | None = Field(description="Seconds for a row.")

@@ -12,10 +12,10 @@ from fastapi import Depends, Request
 
 from ai_engine.api.health import Health
 from ai_engine.api.instruments import Instruments
-from ai_engine.api.trainings import Trainings
 from ai_engine.domain.errors import VersionNotFoundError
 from ai_engine.registry.registry import Registry
 from ai_engine.settings import Settings
+from ai_engine.training.runner import TrainingRunner
 
 # Versions that an error names; a model may have a million.
 _NAMED_IN_ERRORS = 10
@@ -28,7 +28,7 @@ class Service:
     registry: Registry
     settings: Settings
     health: Health
-    trainings: Trainings
+    trainings: TrainingRunner
     instruments: Instruments
     # A list is read a row at a time, and between two rows another thread may take the interpreter: eight
     # threads then spend a third of their time on handing it over. Two keep a core busy. All that read a page

@@ -16,8 +16,10 @@ from ai_engine.cli.output import print_facts, print_json, print_table
 from ai_engine.cli.rows import read_rows
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.settings import Settings
+from ai_engine.training.kinds import BUILT_IN
 from ai_engine.training.progress import Progress
-from ai_engine.training.request import DEFAULT_NAMES, TrainingRequest
+from ai_engine.training.request import TrainingRequest
+from ai_engine.training.results import TrainingResult
 
 Data = Annotated[
     str, typer.Option(help="A .csv, .json or .jsonl file, or - for standard input.", show_default=False)
@@ -35,10 +37,15 @@ def register(app: typer.Typer) -> None:
 @with_settings(*STORAGE, *TRAINING)
 def train(
     settings: Settings,
-    model_type: Annotated[str, typer.Option(help=f"One of {', '.join(DEFAULT_NAMES)}.", show_default=False)],
+    model_type: Annotated[
+        str,
+        typer.Option(
+            help=f"One of {', '.join(BUILT_IN)}, or what an installed package adds.", show_default=False
+        ),
+    ],
     data: Data,
     name: Annotated[
-        str | None, typer.Option(help="Default: by the type; regression and classification need one.")
+        str | None, typer.Option(help="Default: the name of the model type, where it has one.")
     ] = None,
     target: Annotated[
         list[str] | None, typer.Option(help="Column to predict; may be given again.", show_default=False)
@@ -77,12 +84,12 @@ def train(
     from ai_engine.training.child import train_in_child
 
     with _progress() as progress:
-        answer = train_in_child(asdict(settings), request.to_json(), progress, settings.training_timeout)
+        result = train_in_child(asdict(settings), request.to_json(), progress, settings.training_timeout)
     if as_json:
-        print_json(answer)
+        print_json(result.to_mapping())
     else:
-        _print_trained(answer)
-    if not answer["persisted"]:
+        _print_trained(result)
+    if not result.persisted:
         raise typer.Exit(NOT_PERSISTED)
 
 
@@ -120,24 +127,25 @@ def _ignore(fraction: float, message: str) -> None:  # the shape of Progress
     """Nobody looks."""
 
 
-def _print_trained(answer: dict[str, Any]) -> None:
-    """Print the answer to a training (JSON values)."""
-    metrics = answer["performance_metrics"]
+def _print_trained(result: TrainingResult) -> None:
+    """Print what a training made."""
+    metrics = result.performance_metrics
+    overall = metrics.overall
     print_facts(
         {
-            "model": answer["model_name"],
-            "version": f"{answer['model_version']}{' (active)' if answer['active'] else ' (not active)'}",
-            "fitted": answer.get("algorithms"),
-            "rows to fit": metrics.get("training_samples"),
-            "rows to measure": metrics.get("validation_samples"),
-            "mean error": metrics.get("mae"),
-            "naive guess": metrics.get("baseline_mae"),
-            "skill": metrics.get("skill"),
-            "R²": metrics.get("r2"),
-            "accuracy": metrics.get("accuracy_score"),
-            "in interval": metrics.get("confidence_score"),
-            "seconds": answer["training_time"],
-            "active because": answer.get("activation_reason"),
+            "model": result.name,
+            "version": f"{result.version}{' (active)' if result.active else ' (not active)'}",
+            "fitted": list(result.algorithms),
+            "rows to fit": metrics.training_samples,
+            "rows to measure": metrics.validation_samples,
+            "mean error": overall.mae,
+            "naive guess": overall.baseline_mae,
+            "skill": overall.skill,
+            "R²": overall.r2,
+            "accuracy": overall.accuracy_score,
+            "in interval": overall.confidence_score,
+            "seconds": metrics.training_time,
+            "active because": result.activation_reason,
         }
     )
 

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, Final
 
-from ai_engine.domain import errors
-from ai_engine.domain.errors import AIEngineError, TrainingFailedError
+from ai_engine.domain.errors import TrainingFailedError
+from ai_engine.training.events import Completed, Failed, from_line
 from ai_engine.training.extras import require_training_packages
-from ai_engine.training.progress import Progress
+from ai_engine.training.progress import Progress, Stage
+from ai_engine.training.results import TrainingResult
 
 # `python -m` would put the working directory in front of the standard library: whoever may write a json.py
 # there would run as the server. `-P` leaves it out; the package is then taken from where this module is, and
@@ -40,8 +41,8 @@ def train_in_child(
     timeout: float,
     memory_limit_bytes: int | None = None,
     on_start: Callable[[subprocess.Popen[bytes]], None] | None = None,
-) -> dict[str, Any]:
-    """Return the answer of ``POST /train`` after a child process has trained and saved; blocks until then.
+) -> TrainingResult:
+    """Return what a child process has trained and saved; blocks until then.
 
     No child outlives the call, whatever ends it: an error, the timeout, or what `progress` raises.
 
@@ -67,7 +68,7 @@ def train_in_child(
     MissingDependencyError
         If the packages of the ``train`` extra are not installed; no child is started.
     TrainingFailedError
-        If the child crashed, was killed, or took longer than `timeout`.
+        If the child crashed, was killed, took longer than `timeout`, or told what cannot be read.
     """
     require_training_packages()
     order = json.dumps({"settings": dict(settings), "memory_limit_bytes": memory_limit_bytes}).encode()
@@ -102,10 +103,9 @@ def train_in_child(
         child.stdout.close()
     if event is None:
         raise TrainingFailedError(_ending(child.returncode, timeout if timed_out.is_set() else None))
-    if event["event"] == "failed":
-        raise _rebuilt(event["error"])
-    answer: dict[str, Any] = event["answer"]
-    return answer
+    if isinstance(event, Failed):
+        raise event.error
+    return event.result
 
 
 def _send(stdin: IO[bytes], *lines: bytes) -> None:
@@ -117,13 +117,13 @@ def _send(stdin: IO[bytes], *lines: bytes) -> None:
         stdin.flush()
 
 
-def _last_event(stdout: IO[bytes], progress: Progress) -> dict[str, Any] | None:
-    """Return the event that ends the training (JSON values), or None if the child ended without one."""
+def _last_event(stdout: IO[bytes], progress: Progress) -> Completed | Failed | None:
+    """Return the event that ends the training, or None if the child ended without one."""
     for line in stdout:
-        event: dict[str, Any] = json.loads(line)
-        if event["event"] != "progress":
+        event = from_line(line)
+        if not isinstance(event, Stage):
             return event
-        progress(event["fraction"], event["message"])
+        progress(event.fraction, event.message)
     return None
 
 
@@ -135,15 +135,3 @@ def _ending(code: int, timeout: float | None) -> str:
         hint = "; often the system's memory ran out" if name == "SIGKILL" else ""
         return f"its process was killed by {name}{hint}"
     return f"its process ended with exit code {code} and without a result; its log says why"
-
-
-def _rebuilt(error: Mapping[str, Any]) -> AIEngineError:
-    """Return the error that the child described (JSON values) as an object of its own class."""
-    kind = getattr(errors, error["type"], None)
-    if not (isinstance(kind, type) and issubclass(kind, AIEngineError)):
-        return TrainingFailedError(error["detail"])
-    # Past the constructor, whose arguments differ from class to class: the sentence is written already.
-    rebuilt = kind.__new__(kind, error["detail"])
-    rebuilt.args = (error["detail"],)
-    vars(rebuilt).update(error["attributes"])
-    return rebuilt

@@ -9,7 +9,9 @@ from typing import Any, Final
 import numpy as np
 
 from ai_engine.domain.errors import InvalidInputError
-from ai_engine.training.table import FloatArray, IntArray, Table, is_missing, read_table
+from ai_engine.training.arrays import FloatArray, IntArray
+from ai_engine.training.cells import is_missing
+from ai_engine.training.table import Table, read_table
 
 FIELD: Final = "data"
 # A text column with more values than this names things (hosts, ids) rather than kinds of things.

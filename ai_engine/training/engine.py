@@ -1,4 +1,4 @@
-"""A training from request to saved version: fit, measure, save, answer."""
+"""A training from request to saved version: fit, measure, save."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-from ai_engine.domain.clock import to_iso
 from ai_engine.domain.entities import Run, SavedVersion
 from ai_engine.domain.errors import AIEngineError
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.training.extras import require_training_packages
+from ai_engine.training.kinds import find_kind
+from ai_engine.training.metrics import TrainingMetrics
 from ai_engine.training.progress import Part, Progress
 from ai_engine.training.request import TrainingRequest
-
-if TYPE_CHECKING:
-    from ai_engine.training.recipes.protocol import Fitted
+from ai_engine.training.results import Cleaning, TrainingResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +27,14 @@ class Trained:
     ----------
     estimator : object
         With ``predict(rows, horizon)``; of a class of `ai_engine.training.estimators`.
-    performance_metrics : dict
-        As ``POST /train`` answers them: every number finite or None.
+    performance_metrics : TrainingMetrics
+        What was measured.
     performance : ModelPerformance
         The same numbers, as a version records them.
     algorithms : tuple of str
         What was fitted and is in the estimator.
+    cleaning : Cleaning
+        What was done to the rows.
     metadata : dict
         Columns, cleaning, split, candidates (JSON values).
     run : Run
@@ -44,9 +45,10 @@ class Trained:
     """
 
     estimator: Any
-    performance_metrics: dict[str, Any]
+    performance_metrics: TrainingMetrics
     performance: ModelPerformance
     algorithms: tuple[str, ...]
+    cleaning: Cleaning
     metadata: dict[str, Any]
     run: Run
     measure: Callable[[Any], float | None]
@@ -63,40 +65,59 @@ def fit(request: TrainingRequest, progress: Progress) -> Trained:
         If the packages of the ``train`` extra are not installed.
     """
     require_training_packages()
-    # Here and not above, so that without the extra the message says how to install it.
-    from ai_engine.training.recipes import RECIPES
-
+    recipe = find_kind(request.kind).load_recipe()
     started, clock = datetime.now(UTC), perf_counter()
-    fitted = RECIPES[request.kind](request, progress)
+    fitted = recipe(request, progress)
     seconds = perf_counter() - clock
     completed = datetime.now(UTC)
-    metrics = _performance_metrics(fitted, seconds)
+    metrics = TrainingMetrics(
+        by_target=fitted.by_target,
+        training_time=seconds,
+        prediction_time=fitted.prediction_time,
+        training_samples=fitted.training_samples,
+        validation_samples=fitted.held_out_samples,
+        feature_count=fitted.feature_count,
+        extra=fitted.extra,
+    )
+    targets = list(fitted.targets)
     return Trained(
         estimator=fitted.estimator,
         performance_metrics=metrics,
-        performance=ModelPerformance(
-            mae=metrics["mae"],
-            mse=metrics["mse"],
-            r2=metrics["r2"],
-            training_time=metrics["training_time"],
-            prediction_time=metrics["prediction_time"],
-            accuracy_score=metrics["accuracy_score"],
-            confidence_score=metrics["confidence_score"],
-            last_updated=completed,
-            training_samples=fitted.training_samples,
-            feature_count=fitted.feature_count,
-        ),
+        performance=_performance(metrics, completed),
         algorithms=fitted.algorithms,
-        metadata=dict(fitted.metadata) | {"performance_metrics": metrics},
+        cleaning=fitted.cleaning,
+        metadata={
+            **fitted.metadata,
+            "targets": targets,
+            "cleaning": fitted.cleaning.to_mapping(),
+            "performance_metrics": metrics.to_mapping(),
+        },
         run=Run(
             started=started,
             completed=completed,
             dataset_size=len(request.rows),
             hyperparameters=dict(request.hyperparameters)
-            | {"validation_split": request.validation_split, "target_columns": fitted.metadata["targets"]},
-            validation_score=metrics["skill"],
+            | {"validation_split": request.validation_split, "target_columns": targets},
+            validation_score=metrics.overall.to_mapping()["skill"],
         ),
         measure=fitted.measure,
+    )
+
+
+def _performance(metrics: TrainingMetrics, at: datetime) -> ModelPerformance:
+    """Return the measures as a version records them."""
+    overall = metrics.overall.to_mapping()
+    return ModelPerformance(
+        mae=overall["mae"],
+        mse=overall["mse"],
+        r2=overall["r2"],
+        training_time=metrics.training_time,
+        prediction_time=metrics.prediction_time,
+        accuracy_score=overall["accuracy_score"],
+        confidence_score=overall["confidence_score"],
+        last_updated=at,
+        training_samples=metrics.training_samples,
+        feature_count=metrics.feature_count,
     )
 
 
@@ -135,8 +156,8 @@ class TrainingEngine:
     def __init__(self, registry: TrainingRegistry) -> None:
         self._registry = registry
 
-    def train(self, request: TrainingRequest, progress: Progress) -> dict[str, Any]:
-        """Return the answer of ``POST /train`` (JSON values) after the new version is saved; blocks.
+    def train(self, request: TrainingRequest, progress: Progress) -> TrainingResult:
+        """Train, and return what was made once its version is saved; blocks.
 
         Raises
         ------
@@ -159,27 +180,24 @@ class TrainingEngine:
             run=trained.run,
         )
         progress(1.0, "done")
-        answer = {
-            "model_type": request.kind,
-            "model_name": request.model_name,
-            "model_id": saved.model_id,
-            "model_version": saved.version,
-            "training_status": "completed",
-            "performance_metrics": trained.performance_metrics,
-            "training_time": trained.performance_metrics["training_time"],
-            "timestamp": to_iso(trained.run.completed),
-            "persisted": True,  # `save` raises otherwise
-            "active": saved.active,
-            "algorithms": list(trained.algorithms),
-            "cleaning": trained.metadata["cleaning"],
-        }
-        return answer if reason is None else answer | {"activation_reason": reason}
+        return TrainingResult(
+            kind=request.kind,
+            name=request.model_name,
+            version=saved.version,
+            model_id=saved.model_id,
+            active=saved.active,
+            performance_metrics=trained.performance_metrics,
+            completed=trained.run.completed or datetime.now(UTC),
+            algorithms=trained.algorithms,
+            cleaning=trained.cleaning,
+            activation_reason=reason,
+        )
 
     def _activation(self, request: TrainingRequest, trained: Trained) -> tuple[bool, str | None]:
         """Return whether to activate and, where that was to be found out, why."""
         if isinstance(request.activate, bool):
             return request.activate, None
-        new = trained.performance_metrics["mae"]
+        new = trained.performance_metrics.overall.to_mapping()["mae"]
         if new is None:
             return (
                 True,
@@ -205,20 +223,3 @@ class TrainingEngine:
             f"{verdict}: on the same held-out rows its mean absolute error is {new:.6g}, "
             f"and the active version's is {old:.6g}."
         )
-
-
-def _performance_metrics(fitted: Fitted, seconds: float) -> dict[str, Any]:
-    """Return the measures as they are answered: the first target's by their names, and all by target."""
-    from ai_engine.training.evaluation import finite_or_none
-
-    by_target = {target: finite_or_none(metrics.to_mapping()) for target, metrics in fitted.by_target.items()}
-    return {
-        **next(iter(by_target.values())),
-        "training_time": seconds,
-        "prediction_time": fitted.prediction_time,
-        "training_samples": fitted.training_samples,
-        "validation_samples": fitted.held_out_samples,
-        "feature_count": fitted.feature_count,
-        **finite_or_none(fitted.extra),
-        "by_target": by_target,
-    }

@@ -2,55 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from ai_engine.training.table import BoolArray, FloatArray
+from ai_engine.training.arrays import BoolArray, FloatArray
+from ai_engine.training.metrics import TargetMetrics
 
 # A number counts as right when it is off by no more than this share of what the target does in training.
 TOLERANCE: Final = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class TargetMetrics:
-    """The measures of one target on the held-out rows; None where one does not apply.
-
-    Attributes
-    ----------
-    mae, mse : float or None
-        Mean absolute and mean squared error, in the target's unit and in its square. For classes and for
-        labelled anomalies both are the share of wrong rows: the errors of an indicator that is 1 where a row
-        is wrong.
-    r2 : float or None
-        Coefficient of determination; None for classes, and where the held-out values do not vary.
-    accuracy_score : float or None
-        The share of right rows; for numbers, those within `TOLERANCE` of the target's range in training.
-    confidence_score : float or None
-        The share of held-out values inside of the 90 % prediction interval; None where none is given.
-    baseline_mae : float or None
-        `mae` of the naive forecast, of the mean or of the majority class.
-    skill : float or None
-        1 - mae / baseline_mae: 1 is perfect, 0 no better than the baseline; None if the baseline makes no
-        error.
-    """
-
-    mae: float | None
-    mse: float | None
-    r2: float | None
-    accuracy_score: float | None
-    confidence_score: float | None
-    baseline_mae: float | None
-    skill: float | None
-
-    def to_mapping(self) -> dict[str, float | None]:
-        """Return the measures by name."""
-        return asdict(self)
-
-
-UNKNOWN: Final = TargetMetrics(None, None, None, None, None, None, None)
 
 
 def measure_numbers(
@@ -192,11 +153,3 @@ def point_adjusted(labels: BoolArray, flags: BoolArray) -> BoolArray:
         if len(segment) and labels[segment[0]] and flags[segment].any():
             adjusted[segment] = True
     return adjusted
-
-
-def finite_or_none(measures: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Return the measures with what is not a finite number replaced by None."""
-    return {
-        name: None if value is None or not np.isfinite(value) else float(value)
-        for name, value in measures.items()
-    }

@@ -12,8 +12,8 @@ from typing import Final
 
 import numpy as np
 
+from ai_engine.training.arrays import FloatArray, IntArray
 from ai_engine.training.grid import Clock, Series
-from ai_engine.training.table import FloatArray, IntArray
 
 # Dense where the past still decides, sparse further back (in steps).
 LAGS: Final = (1, 2, 3, 4, 5, 6, 8, 11, 17, 23, 35, 71)

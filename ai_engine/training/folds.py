@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from ai_engine.training.table import IntArray
+from ai_engine.training.arrays import IntArray
 
 N_FOLDS: Final = 5
 

@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from ai_engine.training.table import BoolArray, FloatArray, IntArray, Table
+from ai_engine.training.arrays import BoolArray, FloatArray, IntArray
+from ai_engine.training.table import Table
 
 # Up to three lost samples are drawn as a straight line; beyond that nobody knows what the VM did.
 LONGEST_FILLED_GAP: Final = 3

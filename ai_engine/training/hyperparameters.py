@@ -1,4 +1,4 @@
-"""What each kind of training may be told, with its defaults and bounds. Imports no numeric library."""
+"""What a kind of training may be told: the types of its hyperparameters. Imports no numeric library."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ class Setting(Protocol):
         """Return the value that is used when none is given (any JSON value)."""
         ...
 
+    @property
+    def allowed(self) -> str:
+        """Say which values are allowed."""
+        ...
+
     def check(self, field: str, value: Any) -> Any:
         """Return `value` as it will be used, or raise InvalidInputError (any JSON value may be given)."""
         ...
@@ -32,6 +37,11 @@ class WholeNumber:
     low: int
     high: int
 
+    @property
+    def allowed(self) -> str:
+        """Say which values are allowed."""
+        return f"a whole number from {self.low} to {self.high}"
+
     def check(self, field: str, value: Any) -> int | None:
         """Return `value`, or raise InvalidInputError saying which numbers are allowed."""
         if value is None and self.default is None:
@@ -42,9 +52,7 @@ class WholeNumber:
                 field, f"{value!r} is not a whole number; give one from {self.low} to {self.high}"
             )
         if not self.low <= value <= self.high:
-            raise InvalidInputError(
-                field, f"{value!r} is out of range; give a whole number from {self.low} to {self.high}"
-            )
+            raise InvalidInputError(field, f"{value!r} is out of range; give {self.allowed}")
         return int(value)
 
 
@@ -55,12 +63,17 @@ class Share:
     default: float | None
     below: float
 
+    @property
+    def allowed(self) -> str:
+        """Say which values are allowed."""
+        return f"a number above 0 and below {self.below:g}"
+
     def check(self, field: str, value: Any) -> float | None:
         """Return `value` as a float, or raise InvalidInputError saying which numbers are allowed."""
         if value is None and self.default is None:
             return None
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < self.below:
-            raise InvalidInputError(field, f"give a number above 0 and below {self.below:g}, not {value!r}")
+            raise InvalidInputError(field, f"give {self.allowed}, not {value!r}")
         return float(value)
 
 
@@ -75,50 +88,31 @@ class OneOf:
         """Return the first word."""
         return self.words[0]
 
+    @property
+    def allowed(self) -> str:
+        """Say which values are allowed."""
+        return f"one of {', '.join(self.words)}"
+
     def check(self, field: str, value: Any) -> str:
         """Return `value`, or raise InvalidInputError listing the words."""
         if not isinstance(value, str) or value not in self.words:
-            raise InvalidInputError(field, f"{value!r} is not known; choose one of {', '.join(self.words)}")
+            raise InvalidInputError(field, f"{value!r} is not known; choose {self.allowed}")
         return value
 
 
 # numpy's generators take 32 bits.
 SEED = WholeNumber(default=0, low=0, high=2**32 - 1)
 
-SETTINGS: Mapping[str, Mapping[str, Setting]] = {
-    "resource_prediction": {
-        # 1,000 steps are 3.5 days at five minutes; beyond, a step ahead is no longer what decides.
-        "horizon": WholeNumber(default=12, low=1, high=1000),
-        "season_steps": WholeNumber(default=None, low=2, high=2016),
-        "algorithm": OneOf((AUTO, "last_value", "seasonal_naive", "ridge", "boosted_trees")),
-        "seed": SEED,
-    },
-    "anomaly_detection": {
-        # The share of training rows above the threshold; None: 1 %, or what fits the labels best.
-        "contamination": Share(default=None, below=0.5),
-        "algorithm": OneOf(
-            (AUTO, "combined", "robust_deviation", "mahalanobis", "isolation_forest", "boosted_trees")
-        ),
-        "seed": SEED,
-    },
-    "regression": {
-        "algorithm": OneOf((AUTO, "ridge", "random_forest", "boosted_trees")),
-        "seed": SEED,
-    },
-    "classification": {
-        "algorithm": OneOf((AUTO, "logistic_regression", "random_forest", "boosted_trees")),
-        "seed": SEED,
-    },
-}
 
-
-def complete(kind: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return every hyperparameter of `kind`: the given ones checked, the others at their default.
+def complete(kind: str, settings: Mapping[str, Setting], given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return every hyperparameter of a kind: the given ones checked, the others at their default.
 
     Parameters
     ----------
     kind : str
-        A key of `SETTINGS`.
+        What errors call it.
+    settings : mapping of str to Setting
+        The hyperparameters that it has.
     given : mapping or None
         Names and values as a caller sent them (any JSON value).
 
@@ -129,10 +123,9 @@ def complete(kind: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
 
     Examples
     --------
-    >>> complete("regression", {"seed": 7})
-    {'algorithm': 'auto', 'seed': 7}
+    >>> complete("regression", {"seed": SEED, "trees": WholeNumber(60, 1, 500)}, {"seed": 7})
+    {'seed': 7, 'trees': 60}
     """
-    settings = SETTINGS[kind]
     if given is None:
         given = {}
     if not isinstance(given, Mapping):
@@ -141,7 +134,7 @@ def complete(kind: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
         if name not in settings:
             raise InvalidInputError(
                 f"hyperparameters.{name}",
-                f"{kind} has no such hyperparameter; it has {', '.join(settings)}",
+                f"{kind} has no such hyperparameter; it has {', '.join(settings) or 'none'}",
             )
     return {
         name: setting.check(f"hyperparameters.{name}", given[name]) if name in given else setting.default

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from scipy.special import stdtrit
 
-from ai_engine.training.table import FloatArray
+from ai_engine.training.arrays import FloatArray
 
 COVERAGE: Final = 0.9
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.training.arrays import IntArray
 from ai_engine.training.estimators.tabular import Label
-from ai_engine.training.table import IntArray
 
 # With more classes than this a table of rows gives each too few to learn from, and answers grow by one entry
 # a class.

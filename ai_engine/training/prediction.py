@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.training.estimators.protocol import RowEstimator
 from ai_engine.training.extras import require_training_packages
 
 
@@ -15,8 +16,8 @@ def predict(model: Any, rows: Sequence[Any], horizon: int | None = None) -> list
     Parameters
     ----------
     model : object
-        An estimator of this package, or any object with scikit-learn's ``predict`` (which has no type of its
-        own).
+        A `RowEstimator`, as the recipes of this package make, or any object with scikit-learn's ``predict``
+        (which has no type of its own).
     rows : sequence
         JSON objects, at least one.
     horizon : int, optional
@@ -25,7 +26,7 @@ def predict(model: Any, rows: Sequence[Any], horizon: int | None = None) -> list
     Returns
     -------
     list of dict
-        What an estimator of ours answers; for other objects ``{value}`` for each row, with ``probabilities``
+        What a `RowEstimator` answers; for other objects ``{value}`` for each row, with ``probabilities``
         where the object tells them.
 
     Raises
@@ -40,11 +41,11 @@ def predict(model: Any, rows: Sequence[Any], horizon: int | None = None) -> list
         raise InvalidInputError(
             "data", 'give a list of at least one row, each an object such as {"cpu": 12.5}'
         )
-    from ai_engine.training.sklearn_models import is_ours, predict_matrix
-
-    if is_ours(model):
-        answer: list[dict[str, Any]] = model.predict(rows, horizon)
-        return answer
+    if isinstance(model, RowEstimator):
+        return model.predict(rows, horizon)
     if horizon is not None:
         raise InvalidInputError("horizon", "only forecasts have one; leave it out for this model")
+    # Here and not above, so that without the extra the message says how to install it.
+    from ai_engine.training.sklearn_models import predict_matrix
+
     return predict_matrix(model, rows)

@@ -15,6 +15,22 @@ class Progress(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """How far a training is.
+
+    Attributes
+    ----------
+    fraction : float
+        What is done, 0 to 1.
+    message : str
+        What comes next.
+    """
+
+    fraction: float
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """A part of a longer progress: its 0 to 1 is `start` to `end` of the whole."""
 

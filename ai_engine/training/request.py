@@ -5,21 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
-from ai_engine.domain.errors import InvalidInputError, NotYetSupportedError
+from ai_engine.domain.errors import InvalidInputError
 from ai_engine.domain.names import check_name
-from ai_engine.training.hyperparameters import SETTINGS, complete
-
-DEFAULT_NAMES: Final[Mapping[str, str | None]] = {
-    "resource_prediction": "resource_predictor",
-    "anomaly_detection": "anomaly_detector",
-    "workload_prediction": "workload_predictor",
-    "migration_prediction": "migration_predictor",
-    "regression": None,
-    "classification": None,
-}
-ONE_TARGET: Final = ("regression", "classification")
+from ai_engine.training.hyperparameters import complete
+from ai_engine.training.kinds import Kind, find_kind, known, not_yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +20,14 @@ class TrainingRequest:
     Attributes
     ----------
     kind : str
-        The model type, a key of `DEFAULT_NAMES`.
+        The model type, the name of a `Kind`.
     rows : list
         The training table, one JSON object a row. Its cells are checked when they are read.
     name : str
         The model to save a version of; None is replaced by the kind's default.
     target_columns : tuple of str or None
-        What to predict. None: for forecasts every numeric column that varies, for anomalies no labels.
+        What to predict; None is replaced by the kind's default, where it has one. None: for forecasts every
+        numeric column that varies, for anomalies no labels.
     validation_split : float
         The share of the rows that is held out to measure on, above 0 and below 1.
     hyperparameters : dict
@@ -49,6 +41,8 @@ class TrainingRequest:
         Naming the field and what would be right.
     NotYetSupportedError
         For kinds that are planned and not built.
+    TrainingFailedError
+        If another package is to bring the kind, and cannot.
     """
 
     kind: str
@@ -60,17 +54,19 @@ class TrainingRequest:
     activate: bool | str = True
 
     def __post_init__(self) -> None:
-        _check_kind(self.kind)
+        kind = find_kind(self.kind)
+        if kind.recipe is None:
+            raise not_yet(kind)
         given: object = self.rows  # whatever the caller's annotations say
         if not isinstance(given, list) or not given:
             raise InvalidInputError(
                 "training_data", 'give a list of rows, each an object such as {"timestamp": …, "cpu": 12.5}'
             )
         checked = {
-            "name": _checked_name(self.kind, self.name),
-            "target_columns": _checked_targets(self.kind, self.target_columns),
+            "name": _checked_name(kind, self.name),
+            "target_columns": _checked_targets(kind, self.target_columns),
             "validation_split": _checked_split(self.validation_split),
-            "hyperparameters": complete(self.kind, self.hyperparameters),
+            "hyperparameters": complete(kind.name, kind.settings, self.hyperparameters),
         }
         for attribute, value in checked.items():
             object.__setattr__(self, attribute, value)
@@ -92,7 +88,7 @@ class TrainingRequest:
         InvalidInputError
             Naming the field that is missing, unknown or out of bounds.
         """
-        known = {
+        fields = {
             "model_type": "kind",
             "training_data": "rows",
             "name": "name",
@@ -102,13 +98,13 @@ class TrainingRequest:
             "activate": "activate",
         }
         for key in body:
-            if key not in known:
-                raise InvalidInputError(str(key), f"there is no such field; there are {', '.join(known)}")
+            if key not in fields:
+                raise InvalidInputError(str(key), f"there is no such field; there are {', '.join(fields)}")
         if "model_type" not in body:
-            raise InvalidInputError("model_type", f"is missing; choose one of {', '.join(DEFAULT_NAMES)}")
+            raise InvalidInputError("model_type", f"is missing; choose one of {', '.join(known())}")
         if "training_data" not in body:
             raise InvalidInputError("training_data", "is missing; give a list of rows, each an object")
-        return cls(**{known[key]: value for key, value in body.items()})
+        return cls(**{fields[key]: value for key, value in body.items()})
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the request as JSON values, the shape of ``POST /train``'s body."""
@@ -133,28 +129,19 @@ class TrainingRequest:
         return self.name
 
 
-def _check_kind(kind: object) -> None:
-    if not isinstance(kind, str) or kind not in DEFAULT_NAMES:
-        raise InvalidInputError(
-            "model_type", f"{kind!r} is not known; choose one of {', '.join(DEFAULT_NAMES)}"
-        )
-    if kind not in SETTINGS:
-        raise NotYetSupportedError(
-            f"model_type {kind} cannot be trained yet; these can: {', '.join(SETTINGS)}"
-        )
-
-
-def _checked_name(kind: str, name: object) -> str:
-    chosen = DEFAULT_NAMES[kind] if name is None else name
+def _checked_name(kind: Kind, name: object) -> str:
+    chosen = kind.default_name if name is None else name
     if chosen is None:
-        raise InvalidInputError("name", f"is missing; {kind} has no default name, so give the model one")
+        raise InvalidInputError("name", f"is missing; {kind.name} has no default name, so give the model one")
     return check_name(chosen)
 
 
-def _checked_targets(kind: str, targets: object) -> tuple[str, ...] | None:
+def _checked_targets(kind: Kind, targets: object) -> tuple[str, ...] | None:
     if targets is None:
-        if kind in ONE_TARGET:
-            raise InvalidInputError("target_columns", f'is missing; {kind} needs one, such as ["price"]')
+        targets = kind.default_targets
+    if targets is None:
+        if kind.needs_target:
+            raise InvalidInputError("target_columns", f'is missing; {kind.name} needs one, such as ["price"]')
         return None
     if not isinstance(targets, (list, tuple)) or not targets:
         raise InvalidInputError(
@@ -169,9 +156,10 @@ def _checked_targets(kind: str, targets: object) -> tuple[str, ...] | None:
             )
     if len(set(targets)) < len(targets):
         raise InvalidInputError("target_columns", "names a column twice; name each once")
-    if kind != "resource_prediction" and len(targets) > 1:
+    if kind.most_targets is not None and len(targets) > kind.most_targets:
+        most = "one target" if kind.most_targets == 1 else f"at most {kind.most_targets} targets"
         raise InvalidInputError(
-            "target_columns", f"{kind} has one target, not {len(targets)}; train one model each"
+            "target_columns", f"{kind.name} has {most}, not {len(targets)}; train one model each"
         )
     return tuple(targets)
 

@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
+from ai_engine.training.arrays import FloatArray
 from ai_engine.training.features import DAY
-from ai_engine.training.table import FloatArray
 
 # A week at five minutes. Longer seasons need longer contexts at every prediction than callers send.
 LONGEST: Final = 2016

@@ -8,18 +8,11 @@ from typing import Any
 import numpy as np
 
 from ai_engine.domain.errors import InvalidInputError
-from ai_engine.training.estimators.anomaly import AnomalyDetectorV1
-from ai_engine.training.estimators.forecaster import ForecasterV1
-from ai_engine.training.estimators.tabular import ClassifierV1, RegressorV1, label_name
-from ai_engine.training.table import FloatArray, read_table
+from ai_engine.training.arrays import FloatArray
+from ai_engine.training.estimators.tabular import label_name
+from ai_engine.training.table import read_table
 
 FIELD = "data"
-OURS = (ForecasterV1, AnomalyDetectorV1, RegressorV1, ClassifierV1)
-
-
-def is_ours(model: object) -> bool:
-    """Return whether an object was trained here, so that it reads rows by itself."""
-    return isinstance(model, OURS)
 
 
 def predict_matrix(model: Any, rows: Sequence[Any]) -> list[dict[str, Any]]:

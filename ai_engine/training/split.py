@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ai_engine.domain.errors import InvalidInputError
-from ai_engine.training.table import FloatArray, IntArray, Table
+from ai_engine.training.arrays import FloatArray, IntArray
+from ai_engine.training.table import Table
 
 
 @dataclass(frozen=True, slots=True)

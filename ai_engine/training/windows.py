@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ai_engine.training.arrays import FloatArray, IntArray
 from ai_engine.training.features import FeatureSpace, season_before
 from ai_engine.training.grid import Series
-from ai_engine.training.table import FloatArray, IntArray
 
 # Over how many of the last changes a VM is called restless or calm.
 VOLATILITY_STEPS = 36

@@ -6,15 +6,7 @@ It reads two lines of JSON from its standard input::
     {"model_type": …, "training_data": [ … ], …}
 
 where ``settings`` are the fields of `ai_engine.settings.Settings` and the second line is the body of ``POST
-/train``, and writes one JSON event a line to its standard output: any number of ::
-
-    {"event": "progress", "fraction": 0.4, "message": "trying ridge on cpu"}
-
-and, last, one of ::
-
-    {"event": "completed", "answer": {…}}
-    {"event": "failed", "error": {"kind": "invalid"|"storage"|"internal", "type": "InvalidInputError",
-                                  "field": "training_data[17].cpu", "detail": "…", "attributes": {…}}}
+/train``, and writes the events of `ai_engine.training.events` to its standard output, one a line.
 
 Logs go to its standard error. Its standard input stays open for as long as the parent lives: when it ends,
 so does the child, at once.
@@ -30,8 +22,10 @@ import sys
 import threading
 from typing import Any, Final, TextIO
 
-from ai_engine.domain.errors import AIEngineError, InvalidInputError, NotYetSupportedError, StorageError
-from ai_engine.training.progress import Progress
+from ai_engine.domain.errors import InvalidInputError, NotYetSupportedError
+from ai_engine.training.events import Completed, Event, Failed, to_line
+from ai_engine.training.progress import Progress, Stage
+from ai_engine.training.results import TrainingResult
 
 STDIN: Final = 0
 STDOUT: Final = 1
@@ -56,41 +50,23 @@ def main() -> int:
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO)
 
-    def tell(event: dict[str, Any]) -> None:  # JSON values
-        events.write(json.dumps(event, allow_nan=False) + "\n")
+    def tell(event: Event) -> None:
+        events.write(to_line(event))
         events.flush()
 
     try:
-        answer = _train(
-            order["settings"],
-            request,
-            lambda fraction, message: tell({"event": "progress", "fraction": fraction, "message": message}),
-        )
-        tell({"event": "completed", "answer": answer})
+        result = _train(order["settings"], request, lambda fraction, message: tell(Stage(fraction, message)))
+        tell(Completed(result))
     except Exception as error:  # whatever it is, the parent is told, and the log has the trace
         if not isinstance(error, (InvalidInputError, NotYetSupportedError)):
             log.exception("the training failed")
-        tell({"event": "failed", "error": described(error)})
+        tell(Failed(error))
         return 1
     return 0
 
 
-def described(error: Exception) -> dict[str, Any]:
-    """Return an error as JSON values, with which `ai_engine.training.child` raises it again."""
-    ours = isinstance(error, AIEngineError)
-    invalid = isinstance(error, (InvalidInputError, NotYetSupportedError))
-    attributes = {name: value for name, value in vars(error).items() if isinstance(value, (str, int, float))}
-    return {
-        "kind": "invalid" if invalid else "storage" if isinstance(error, StorageError) else "internal",
-        "type": type(error).__name__,
-        "field": getattr(error, "field", None),
-        "detail": str(error) if ours else f"{type(error).__name__}: {error}",
-        "attributes": attributes if ours else {},
-    }
-
-
-def _train(settings: dict[str, Any], body: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Train, save, and return the answer (JSON values)."""
+def _train(settings: dict[str, Any], body: dict[str, Any], progress: Progress) -> TrainingResult:
+    """Train what JSON values say, and save it."""
     # Imported here: numpy reads the thread caps when it loads.
     from ai_engine.settings import Settings
     from ai_engine.training.engine import TrainingEngine

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import json
-import subprocess
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,11 +11,10 @@ from typing import Any
 import psutil
 import pytest
 
-from ai_engine.api.problems import RefusedError
-from ai_engine.api.trainings import Trainings
 from ai_engine.domain import errors
-from ai_engine.settings import Settings
 from ai_engine.training import child
+from ai_engine.training.events import Failed, to_line
+from ai_engine.training.runner import WAITING
 from tests.api.serving import Served, serving, telemetry, train_body
 from tests.api.test_strangers import problem
 
@@ -203,28 +200,6 @@ def test_the_rows_do_not_wait_in_memory_for_the_end_of_their_training(server: Se
 
 
 @pytest.mark.usefixtures("held")
-def test_a_server_that_stops_ends_its_trainings_and_no_other_child(tmp_path: Path) -> None:
-    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other:
-        trainings = Trainings(Settings(model_dir=str(tmp_path)))
-        refused: list[RefusedError] = []
-
-        def train() -> None:
-            try:
-                asyncio.run(trainings.train(json.dumps(train_body()).encode()))
-            except RefusedError as error:
-                refused.append(error)
-
-        request = threading.Thread(target=train)
-        request.start()
-        while len(children()) < 2:
-            threading.Event().wait(0.05)
-        trainings.stop()
-        request.join()
-        assert [error.status for error in refused] == [503]
-        assert [one.pid for one in children()] == [other.pid]
-
-
-@pytest.mark.usefixtures("held")
 def test_a_training_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     with serving(tmp_path, training_timeout=0.5) as server:
         told = problem(server.post("/train", train_body()), 500)
@@ -237,14 +212,13 @@ def test_trainings_wait_for_a_core_and_only_so_many_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 1)
-    monkeypatch.setattr("ai_engine.api.trainings.WAITING", 2)
     with serving(tmp_path) as server:
         answers: list[Any] = []
 
         def ask() -> None:
             answers.append(server.post("/train", train_body()))
 
-        requests = [threading.Thread(target=ask) for _ in range(4)]
+        requests = [threading.Thread(target=ask) for _ in range(WAITING + 2)]
         for request in requests:
             request.start()
         wait_for_child()
@@ -258,7 +232,7 @@ def test_trainings_wait_for_a_core_and_only_so_many_wait(
             for training in children():
                 training.kill()
             ticking.wait(0.05)
-        assert sorted(answer.status_code for answer in answers) == [500, 500, 500, 503]
+        assert sorted(answer.status_code for answer in answers) == [500] * (WAITING + 1) + [503]
 
 
 @pytest.mark.parametrize(
@@ -275,8 +249,19 @@ def test_trainings_wait_for_a_core_and_only_so_many_wait(
 def test_what_the_child_says_is_what_the_caller_reads(
     server: Served, monkeypatch: pytest.MonkeyPatch, error: errors.AIEngineError, status: int
 ) -> None:
-    def fail(*given: object, **named: object) -> None:
-        raise error
-
-    monkeypatch.setattr("ai_engine.api.trainings.train_in_child", fail)
+    program = 'read order; read request; printf %s "$0"; exit 1'
+    monkeypatch.setattr(child, "COMMAND", ("sh", "-c", program, to_line(Failed(error))))
     assert problem(server.post("/train", train_body()), status)["detail"] == str(error)
+
+
+@pytest.mark.usefixtures("held")
+def test_a_training_that_the_server_stops_for_is_told_so(server: Served) -> None:
+    answers: list[Any] = []
+    request = threading.Thread(target=lambda: answers.append(server.post("/train", train_body())))
+    request.start()
+    wait_for_child()
+    server.service.trainings.stop()
+    request.join()
+    assert problem(answers[0], 503)["type"] == "urn:ai-engine:problem:stopping"
+    assert problem(server.post("/train", train_body()), 503)["type"] == "urn:ai-engine:problem:stopping"
+    assert not children()

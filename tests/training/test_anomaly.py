@@ -36,7 +36,7 @@ def test_labelled_spikes_are_found_and_the_numbers_are_those_of_the_kept_estimat
     )
     labels = np.array([row["label"] == 1 for row in held_out])
     hits = (flags & labels).sum()
-    metrics = made.performance_metrics
+    metrics = made.performance_metrics.to_mapping()
     assert metrics["precision"] == pytest.approx(hits / flags.sum())
     assert metrics["recall"] == pytest.approx(hits / labels.sum())
     assert metrics["f1"] == pytest.approx(2 * hits / (flags.sum() + labels.sum()))
@@ -47,7 +47,7 @@ def test_labelled_spikes_are_found_and_the_numbers_are_those_of_the_kept_estimat
 
 def test_without_labels_only_what_can_be_known_is_told(quiet: Progress) -> None:
     made = train(unlabelled(spikes(1000)), quiet)
-    metrics = made.performance_metrics
+    metrics = made.performance_metrics.to_mapping()
     assert all(metrics[name] is None for name in (*LABELLED_ONLY, "r2", "confidence_score"))
     assert 0 <= metrics["flagged_share"] < 0.1
     usual, odd = made.estimator.predict([{"cpu": 0.0, "mem": 0.0}, {"cpu": 9.0, "mem": -9.0}])
@@ -66,7 +66,7 @@ def test_labels_that_come_only_late_are_shuffled_so_that_both_parts_have_them(qu
     rows = sorted(spikes(500), key=lambda row: -int(row["label"]))
     made = train(rows, quiet, target_columns=("label",))
     assert made.metadata["split"]["method"] == "shuffled within classes"
-    assert made.performance_metrics["recall"] is not None
+    assert made.performance_metrics.to_mapping()["recall"] is not None
 
 
 def test_rows_with_timestamps_are_split_in_time(quiet: Progress) -> None:
@@ -74,14 +74,14 @@ def test_rows_with_timestamps_are_split_in_time(quiet: Progress) -> None:
     made = train(rows[::-1], quiet, target_columns=("label",))
     assert made.metadata["split"]["method"] == "time"
     labels = np.array([row["label"] for row in rows[400:]])
-    assert made.performance_metrics["baseline_mae"] == pytest.approx(labels.mean())
+    assert made.performance_metrics.to_mapping()["baseline_mae"] == pytest.approx(labels.mean())
 
 
 def test_labels_that_end_before_the_first_rows_to_check_are_no_reason_to_fail(quiet: Progress) -> None:
     rows = [row | {"timestamp": 60 * i, "label": int(i < 12)} for i, row in enumerate(spikes(200))]
     made = train(rows, quiet, target_columns=("label",))
     assert made.metadata["candidates"]["average_precision"] == {}
-    assert made.performance_metrics["recall"] is None
+    assert made.performance_metrics.to_mapping()["recall"] is None
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_labels_that_end_before_the_first_rows_to_check_are_no_reason_to_fail(qu
 def test_an_algorithm_can_be_asked_for(quiet: Progress, algorithm: str) -> None:
     made = train(spikes(600), quiet, target_columns=("label",), hyperparameters={"algorithm": algorithm})
     assert made.metadata["chosen"] == algorithm
-    assert made.performance_metrics["f1"] > 0.4
+    assert made.performance_metrics.to_mapping()["f1"] > 0.4
 
 
 @pytest.mark.parametrize(

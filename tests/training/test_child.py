@@ -37,9 +37,11 @@ def children() -> set[int]:
 
 def test_what_a_child_trained_is_there_for_its_parent(settings: dict[str, Any]) -> None:
     told: list[tuple[float, str]] = []
-    answer = train_in_child(settings, body(waves(200)), lambda *stage: told.append(stage), timeout=120)
-    assert answer["model_name"] == "resource_predictor"
-    assert answer["persisted"] is True
+    result = train_in_child(settings, body(waves(200)), lambda *stage: told.append(stage), timeout=120)
+    assert (result.name, result.version, result.active, result.persisted) == (
+        *("resource_predictor", "1.0.0"),
+        *(True, True),
+    )
     assert [fraction for fraction, _ in told] == sorted(fraction for fraction, _ in told)
     assert len(told) > 3
     with open_registry(Settings(**settings)) as registry:

@@ -12,11 +12,10 @@ from ai_engine.domain.entities import Run, SavedVersion
 from ai_engine.domain.errors import InvalidInputError, ModelLoadError
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.training.engine import TrainingEngine, fit
-from ai_engine.training.hyperparameters import SETTINGS
 from ai_engine.training.prediction import predict
 from ai_engine.training.progress import Progress
-from ai_engine.training.recipes import RECIPES
 from ai_engine.training.request import TrainingRequest
+from ai_engine.training.results import TrainingResult
 
 from .tables import Row, spikes, walk, waves
 
@@ -91,7 +90,9 @@ def test_every_kind_answers_all_measures_finite_or_none_as_json(
     given: dict[str, Any], quiet: Progress
 ) -> None:
     version_files = VersionFiles()
-    answer = TrainingEngine(version_files).train(TrainingRequest.from_mapping(given), quiet)
+    result = TrainingEngine(version_files).train(TrainingRequest.from_mapping(given), quiet)
+    answer = result.to_mapping()
+    assert TrainingResult.from_mapping(json.loads(json.dumps(answer))) == result
     assert answer["performance_metrics"].keys() >= ALWAYS
     assert all(math.isfinite(number) for number in numbers(answer))
     assert json.loads(json.dumps(answer, allow_nan=False)) == answer
@@ -114,10 +115,6 @@ def test_every_kind_answers_all_measures_finite_or_none_as_json(
     assert run.started <= run.completed
 
 
-def test_every_kind_that_can_be_asked_for_has_a_recipe() -> None:
-    assert RECIPES.keys() == SETTINGS.keys()
-
-
 def test_nothing_is_saved_when_the_rows_are_refused(quiet: Progress) -> None:
     version_files = VersionFiles()
     with pytest.raises(InvalidInputError):
@@ -130,16 +127,16 @@ def test_a_better_version_is_activated_and_a_worse_one_is_not(quiet: Progress) -
     engine = TrainingEngine(version_files)
     naive = {"horizon": 12, "algorithm": "last_value"}
     first = engine.train(request(waves(400), hyperparameters=naive, activate="if_better"), quiet)
-    assert first["active"]
-    assert "no active version" in first["activation_reason"]
+    assert first.active
+    assert "no active version" in str(first.activation_reason)
     better = engine.train(request(waves(400), activate="if_better"), quiet)
-    assert better["active"]
-    assert f"{first['performance_metrics']['mae']:.6g}" in better["activation_reason"]
+    assert better.active
+    assert f"{first.performance_metrics.overall.mae:.6g}" in str(better.activation_reason)
     worse = engine.train(request(waves(400), hyperparameters=naive, activate="if_better"), quiet)
-    assert not worse["active"]
-    assert "Not activated" in worse["activation_reason"]
+    assert not worse.active
+    assert "Not activated" in str(worse.activation_reason)
     again = engine.train(request(waves(400), activate="if_better"), quiet)
-    assert not again["active"], "equally good is not better"
+    assert not again.active, "equally good is not better"
 
 
 @pytest.mark.parametrize(
@@ -154,8 +151,8 @@ def test_an_active_version_that_cannot_be_measured_gives_way(active: object, qui
     version_files = VersionFiles()
     version_files.active = active
     answer = TrainingEngine(version_files).train(request(waves(200), activate="if_better"), quiet)
-    assert answer["active"]
-    assert "cannot be measured" in answer["activation_reason"]
+    assert answer.active
+    assert "cannot be measured" in str(answer.activation_reason)
 
 
 def test_an_active_forecaster_of_other_columns_gives_way(quiet: Progress) -> None:
@@ -163,14 +160,14 @@ def test_an_active_forecaster_of_other_columns_gives_way(quiet: Progress) -> Non
     engine = TrainingEngine(version_files)
     engine.train(request(waves(200)), quiet)
     answer = engine.train(request(walk(200), activate="if_better"), quiet)
-    assert answer["active"]
-    assert "cannot be measured" in answer["activation_reason"]
+    assert answer.active
+    assert "cannot be measured" in str(answer.activation_reason)
 
 
 def test_the_same_request_gives_the_same_model(quiet: Progress) -> None:
     one, two = (fit(request(waves(200)), quiet) for _ in range(2))
     assert one.estimator.predict(waves(30)) == two.estimator.predict(waves(30))
-    assert one.performance_metrics["by_target"] == two.performance_metrics["by_target"]
+    assert one.performance_metrics.by_target == two.performance_metrics.by_target
 
 
 def test_foreign_models_predict_from_rows() -> None:

@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ai_engine.training.arrays import FloatArray
 from ai_engine.training.features import FeatureSpace
 from ai_engine.training.grid import Clock, Series, context_of, median_interval, series_of, stretches
 from ai_engine.training.season import season_steps
-from ai_engine.training.table import FloatArray, in_time_order, read_table
+from ai_engine.training.table import in_time_order, read_table
 from ai_engine.training.windows import volatility, windows_of
 
 from .tables import START, waves

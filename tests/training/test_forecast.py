@@ -29,23 +29,23 @@ def trained(quiet: Progress) -> Trained:
 
 def test_two_hundred_rows_of_one_vm_train_and_beat_the_last_value(quiet: Progress) -> None:
     made = train(waves(200), quiet)
-    assert made.performance_metrics["skill"] > 0.5
-    assert made.performance_metrics["training_samples"] == 160
-    assert made.performance_metrics["validation_samples"] == 40
+    assert made.performance_metrics.to_mapping()["skill"] > 0.5
+    assert made.performance_metrics.to_mapping()["training_samples"] == 160
+    assert made.performance_metrics.to_mapping()["validation_samples"] == 40
     assert len(made.estimator.predict(waves(200))) == 12
 
 
 def test_two_hundred_rows_without_timestamps_train_too(quiet: Progress) -> None:
     made = train(without_time(waves(200)), quiet)
-    assert made.performance_metrics["skill"] > 0.5
+    assert made.performance_metrics.to_mapping()["skill"] > 0.5
     assert made.metadata["split"]["method"] == "given order"
     assert {row["timestamp"] for row in made.estimator.predict(without_time(waves(30)))} == {None}
 
 
 def test_on_a_random_walk_no_skill_is_claimed_and_little_is_lost(quiet: Progress) -> None:
     made = train(walk(1500), quiet)
-    assert -0.05 < made.performance_metrics["skill"] < 0.1
-    assert 0.75 < made.performance_metrics["confidence_score"] <= 1
+    assert -0.05 < made.performance_metrics.to_mapping()["skill"] < 0.1
+    assert 0.75 < made.performance_metrics.to_mapping()["confidence_score"] <= 1
 
 
 @pytest.mark.parametrize("target", ["cpu", "mem"])
@@ -77,7 +77,7 @@ def test_the_numbers_are_those_of_the_kept_estimator_on_the_held_out_rows(
         "baseline_mae": np.abs(y - last).mean(),
         "skill": 1 - error.mean() / np.abs(y - last).mean(),
     }
-    assert trained.performance_metrics["by_target"][target] == pytest.approx(expected, rel=1e-6)
+    assert trained.performance_metrics.to_mapping()["by_target"][target] == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_held_out_rows_change_nothing_in_the_estimator(trained: Trained, quiet: Progress) -> None:
@@ -87,7 +87,7 @@ def test_the_held_out_rows_change_nothing_in_the_estimator(trained: Trained, qui
     other = train(rows, quiet, target_columns=("cpu", "mem"))
     context = waves(300, seed=5)
     assert other.estimator.predict(context) == trained.estimator.predict(context)
-    assert other.performance_metrics["mae"] != trained.performance_metrics["mae"]
+    assert other.performance_metrics.to_mapping()["mae"] != trained.performance_metrics.to_mapping()["mae"]
 
 
 def test_a_column_that_moves_only_in_held_out_rows_is_not_learned_from(quiet: Progress) -> None:
@@ -113,8 +113,8 @@ def test_a_gap_at_the_cut_is_not_filled_from_the_held_out_rows(quiet: Progress) 
 def test_within_one_day_the_time_of_day_is_not_learned(quiet: Progress) -> None:
     wave = [{"timestamp": START + 300 * i, "cpu": float(np.sin(i / 3))} for i in range(200)]
     asked = {"algorithm": "boosted_trees", "horizon": 1}
-    with_time = train(wave, quiet, hyperparameters=asked).performance_metrics
-    alone = train(without_time(wave), quiet, hyperparameters=asked).performance_metrics
+    with_time = train(wave, quiet, hyperparameters=asked).performance_metrics.to_mapping()
+    alone = train(without_time(wave), quiet, hyperparameters=asked).performance_metrics.to_mapping()
     assert with_time["mae"] < 1.5 * alone["mae"]
 
 
@@ -126,7 +126,8 @@ def test_two_vms_of_different_intervals_are_forecast_at_one_that_occurs(quiet: P
 
 def test_intervals_of_short_drifting_series_hold_what_they_promise(quiet: Progress) -> None:
     shares = [
-        train(walk(200, seed=seed), quiet).performance_metrics["confidence_score"] for seed in range(10)
+        train(walk(200, seed=seed), quiet).performance_metrics.to_mapping()["confidence_score"]
+        for seed in range(10)
     ]
     assert 0.85 < np.mean(shares) < 0.97
 
@@ -213,7 +214,7 @@ def test_dirty_rows_are_handled_and_accounted_for(quiet: Progress) -> None:
         "missing_values": {"cpu": 1},
         "columns_ignored": ["host"],
     }
-    assert made.performance_metrics["skill"] > 0.5
+    assert made.performance_metrics.to_mapping()["skill"] > 0.5
 
 
 @pytest.mark.parametrize(
@@ -248,12 +249,12 @@ def test_an_algorithm_can_be_asked_for(quiet: Progress, algorithm: str) -> None:
     assert list(made.metadata["candidates"]["cpu"]) == [algorithm]
     assert len(made.algorithms) == 1
     if algorithm == "last_value":
-        assert made.performance_metrics["skill"] == 0
+        assert made.performance_metrics.to_mapping()["skill"] == 0
 
 
 def test_a_target_that_stands_still_before_the_cut_gives_no_warning_and_no_nan(quiet: Progress) -> None:
     rows = [{"timestamp": 60 * i, "cpu": 0.0 if i < 250 else float(i % 3)} for i in range(300)]
-    metrics = train(rows, quiet).performance_metrics
+    metrics = train(rows, quiet).performance_metrics.to_mapping()
     assert metrics["accuracy_score"] is None
     assert metrics["mae"] >= 0
 
@@ -271,8 +272,8 @@ def test_on_real_vms_the_last_value_is_beaten_and_the_intervals_hold(
     data: Path, quiet: Progress, vm: int
 ) -> None:
     made = train(bitbrains(data, vm, 4000), quiet, target_columns=("mem",))
-    assert made.performance_metrics["skill"] > 0.1
-    assert 0.8 <= made.performance_metrics["confidence_score"] <= 0.98
+    assert made.performance_metrics.to_mapping()["skill"] > 0.1
+    assert 0.8 <= made.performance_metrics.to_mapping()["confidence_score"] <= 0.98
 
 
 def test_dirty_real_vms_train(data: Path, quiet: Progress) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from ai_engine.domain.errors import InvalidInputError, NotYetSupportedError
-from ai_engine.training.hyperparameters import AUTO, SETTINGS
+from ai_engine.training.hyperparameters import AUTO
+from ai_engine.training.kinds import BUILT_IN, trainable
 from ai_engine.training.request import TrainingRequest
 
 ROWS = [{"cpu": 1.0}, {"cpu": 2.0}]
@@ -61,6 +62,8 @@ def test_a_request_survives_json() -> None:
         ({"hyperparameters": {"epochs": 3}}, "hyperparameters.epochs", "horizon, season_steps"),
         ({"hyperparameters": {"horizon": 0}}, "hyperparameters.horizon", "1 to 1000"),
         ({"hyperparameters": {"horizon": 1001}}, "hyperparameters.horizon", "1 to 1000"),
+        ({"hyperparameters": {"season_steps": 1}}, "hyperparameters.season_steps", "2 to 2016"),
+        ({"hyperparameters": {"season_steps": 2017}}, "hyperparameters.season_steps", "2 to 2016"),
         ({"hyperparameters": {"horizon": 1.5}}, "hyperparameters.horizon", "whole number"),
         ({"hyperparameters": {"horizon": True}}, "hyperparameters.horizon", "whole number"),
         ({"hyperparameters": {"horizon": None}}, "hyperparameters.horizon", "whole number"),
@@ -102,9 +105,9 @@ def test_a_missing_field_is_named(missing: str) -> None:
 def test_kinds_to_come_name_those_that_are_there(kind: str) -> None:
     with pytest.raises(NotYetSupportedError) as refusal:
         request(model_type=kind)
-    assert all(known in str(refusal.value) for known in SETTINGS)
+    assert all(known in str(refusal.value) for known in trainable())
 
 
-@pytest.mark.parametrize("kind", SETTINGS)
+@pytest.mark.parametrize("kind", trainable())
 def test_every_kind_chooses_for_itself_unless_told(kind: str) -> None:
-    assert SETTINGS[kind]["algorithm"].default == AUTO
+    assert BUILT_IN[kind].settings["algorithm"].default == AUTO

@@ -59,7 +59,7 @@ def cancer(quiet: Progress) -> Trained:
 
 
 def test_diabetes_beats_the_mean_with_honest_intervals(diabetes: Trained) -> None:
-    metrics = diabetes.performance_metrics
+    metrics = diabetes.performance_metrics.to_mapping()
     assert metrics["skill"] > 0.15
     assert metrics["r2"] > 0.25
     assert 0.8 <= metrics["confidence_score"] <= 0.98
@@ -80,7 +80,7 @@ def test_regression_numbers_are_those_of_the_kept_estimator_on_the_held_out_rows
     value, lower, upper = (np.array([row[key] for row in answer]) for key in ("value", "lower", "upper"))
     error = np.abs(y - value)
     baseline = np.abs(y - known.mean()).mean()
-    assert diabetes.performance_metrics["by_target"]["progression"] == pytest.approx(
+    assert diabetes.performance_metrics.to_mapping()["by_target"]["progression"] == pytest.approx(
         {
             "mae": error.mean(),
             "mse": (error**2).mean(),
@@ -102,7 +102,7 @@ def test_breast_cancer_is_told_apart_and_measured_on_rows_unseen(cancer: Trained
         [row["value"] is rows[i]["benign"] for row, i in zip(answer, split.held_out, strict=True)]
     )
     majority = np.mean(codes[split.held_out] == 0)
-    metrics = cancer.performance_metrics
+    metrics = cancer.performance_metrics.to_mapping()
     assert metrics["accuracy_score"] == pytest.approx(right)
     assert metrics["mae"] == pytest.approx(1 - right)
     assert metrics["baseline_mae"] == pytest.approx(majority)
@@ -133,7 +133,7 @@ def test_labels_keep_their_json_type(quiet: Progress, labels: tuple[Any, Any], k
 
 def test_categories_and_holes_are_learned_from_and_new_ones_do_not_hurt(quiet: Progress) -> None:
     made = train("regression", migrations(400), quiet, target_columns=("seconds",))
-    assert made.performance_metrics["skill"] > 0.6
+    assert made.performance_metrics.to_mapping()["skill"] > 0.6
     assert made.metadata["categories"] == {"flavor": sorted(SIZE)}
     assert made.metadata["cleaning"]["missing_values"]["load"] > 0
     answer = made.estimator.predict(
@@ -155,7 +155,7 @@ def test_rows_with_timestamps_are_split_in_time(quiet: Progress) -> None:
         {"timestamp": int(i), "load": float(i % 10), "seconds": 3.0 * (i % 10) + (1000 if i >= 240 else 0)}
         for i in order
     ]
-    metrics = train("regression", rows, quiet, target_columns=("seconds",)).performance_metrics
+    metrics = train("regression", rows, quiet, target_columns=("seconds",)).performance_metrics.to_mapping()
     # What happens from the cut on was unknown before it.
     assert metrics["mae"] == pytest.approx(1000, rel=0.05)
     assert metrics["validation_samples"] == 60
@@ -236,4 +236,4 @@ def test_an_algorithm_can_be_asked_for(quiet: Progress, kind: str, algorithm: st
     rows: list[Row] = [{"x": float(x), "y": int(x > 0)} for x in draw.normal(size=80)]
     made = train(kind, rows, quiet, target_columns=("y",), hyperparameters={"algorithm": algorithm})
     assert list(made.metadata["candidates"]["y"]) == [algorithm]
-    assert made.performance_metrics["skill"] > 0.2
+    assert made.performance_metrics.to_mapping()["skill"] > 0.2

@@ -13,6 +13,7 @@ from ai_engine.api.request_body import SMALL, Text, read_object
 from ai_engine.api.routes.models import Name
 from ai_engine.api.routes.openapi import answers, takes
 from ai_engine.api.service import Running, Service
+from ai_engine.api.trainings import trained
 from ai_engine.domain.errors import NotYetSupportedError
 from ai_engine.training.extras import require_training_packages
 from ai_engine.training.prediction import predict as predictions
@@ -39,7 +40,8 @@ async def train(
         )
     await to_thread.run_sync(_check, text, limiter=_lane(service, text))
     # One line: what breaks lines in JSON is space between values, never a part of them.
-    return Answer(await service.trainings.train(text.replace(b"\n", b" ")))
+    result = await trained(service.trainings, text.replace(b"\n", b" "))
+    return Answer(result.to_mapping())
 
 
 def _check(text: bytes) -> None:

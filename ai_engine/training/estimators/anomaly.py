@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ai_engine.training.arrays import BoolArray, FloatArray
 from ai_engine.training.encoding import EncodingV1
 from ai_engine.training.estimators.detectors import Detector
+from ai_engine.training.estimators.protocol import RowEstimator
 from ai_engine.training.estimators.tabular import refuse_horizon
-from ai_engine.training.table import BoolArray, FloatArray
 
 
 @dataclass(frozen=True, slots=True)
-class AnomalyDetectorV1:
+class AnomalyDetectorV1(RowEstimator):
     """Tells rows that are unlike those of training.
 
     Attributes

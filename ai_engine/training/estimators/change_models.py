@@ -10,8 +10,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
+from ai_engine.training.arrays import FloatArray
 from ai_engine.training.features import FeatureSpace
-from ai_engine.training.table import FloatArray
 from ai_engine.training.windows import Windows
 
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest
 
-from ai_engine.training.table import BoolArray, FloatArray
+from ai_engine.training.arrays import BoolArray, FloatArray
 
 # Beyond ten spreads a value is simply far out; without a bound one metric at 1e6 would hide all the others.
 FARTHEST = 10.0

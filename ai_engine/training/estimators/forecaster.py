@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.training.arrays import FloatArray
 from ai_engine.training.estimators.change_models import ChangeModel
+from ai_engine.training.estimators.protocol import RowEstimator
 from ai_engine.training.grid import Series, Stretch, context_of, series_of, stretches
-from ai_engine.training.table import FloatArray, in_time_order, iso_utc, read_table
+from ai_engine.training.table import in_time_order, iso_utc, read_table
 from ai_engine.training.windows import Windows, windows_of
 
 FIELD = "data"
@@ -66,7 +68,7 @@ class TargetForecastV1:
 
 
 @dataclass(frozen=True, slots=True)
-class ForecasterV1:
+class ForecasterV1(RowEstimator):
     """Forecasts of the columns of one or many VMs, for every step up to a horizon.
 
     Attributes

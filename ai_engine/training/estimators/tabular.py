@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.training.arrays import FloatArray
 from ai_engine.training.encoding import EncodingV1
-from ai_engine.training.table import FloatArray
+from ai_engine.training.estimators.protocol import RowEstimator
 
 Label = str | int | float | bool
 
@@ -22,7 +23,7 @@ def refuse_horizon(horizon: int | None) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class RegressorV1:
+class RegressorV1(RowEstimator):
     """A number for each row, with its 90 % prediction interval.
 
     Attributes
@@ -57,7 +58,7 @@ class RegressorV1:
 
 
 @dataclass(frozen=True, slots=True)
-class ClassifierV1:
+class ClassifierV1(RowEstimator):
     """A class for each row, with the probability of each class.
 
     Attributes

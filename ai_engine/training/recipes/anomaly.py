@@ -20,6 +20,7 @@ import numpy as np
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.training.arrays import BoolArray, FloatArray, IntArray
 from ai_engine.training.encoding import EncodingV1
 from ai_engine.training.estimators.anomaly import AnomalyDetectorV1
 from ai_engine.training.estimators.detectors import (
@@ -30,23 +31,16 @@ from ai_engine.training.estimators.detectors import (
     MahalanobisV1,
     RobustDeviationV1,
 )
-from ai_engine.training.evaluation import UNKNOWN, DetectionMetrics, measure_classes, measure_flags
+from ai_engine.training.evaluation import DetectionMetrics, measure_classes, measure_flags
 from ai_engine.training.folds import forward_folds, shuffled_folds
 from ai_engine.training.hyperparameters import AUTO
+from ai_engine.training.metrics import UNKNOWN, TargetMetrics
 from ai_engine.training.progress import Progress
-from ai_engine.training.recipes.columns import check_length, described, has_features, varying
+from ai_engine.training.recipes.columns import check_length, cleaning_of, described, has_features, varying
 from ai_engine.training.recipes.protocol import Fitted
 from ai_engine.training.request import TrainingRequest
 from ai_engine.training.split import Split, check_parts, split_in_order, split_in_time, split_within_classes
-from ai_engine.training.table import (
-    BoolArray,
-    FloatArray,
-    IntArray,
-    Table,
-    in_time_order,
-    read_table,
-    without_missing,
-)
+from ai_engine.training.table import Table, in_time_order, read_table, without_missing
 
 # Rows that one fit learns from: 100,000 rows of 38 columns take all candidates together about ten seconds.
 MOST_ROWS: Final = 100_000
@@ -111,6 +105,9 @@ def train(request: TrainingRequest, progress: Progress) -> Fitted:
     found = DetectionMetrics(None, None, None) if observed is None else measure_flags(observed, flags)
     majority = labels is not None and bool(labels[learned].mean() > 0.5)
 
+    targets = () if label is None else (label,)
+    used = (*encoding.columns, *targets)
+
     def mae_of(other: Any) -> float | None:  # any stored object may be asked for
         if not isinstance(other, AnomalyDetectorV1) or observed is None:
             return None
@@ -120,14 +117,15 @@ def train(request: TrainingRequest, progress: Progress) -> Fitted:
     return Fitted(
         estimator=estimator,
         by_target=_by_target(label, observed, flags, majority),
+        targets=targets,
         algorithms=detector.algorithms,
         training_samples=len(learned),
         held_out_samples=len(split.held_out),
         feature_count=encoding.n_features,
         prediction_time=seconds / len(flags),
+        cleaning=cleaning_of(table, used),
         metadata={
-            **described(table, (*encoding.columns, *((label,) if label else ())), learned),
-            "targets": [label] if label else [],
+            **described(table, used, learned),
             "threshold": threshold,
             "split": {"method": split.method, "validation_split": request.validation_split},
             "candidates": {"average_precision": precisions},
@@ -246,7 +244,7 @@ def _best_threshold(labels: BoolArray, scores: FloatArray) -> float:
 
 def _by_target(
     label: str | None, observed: BoolArray | None, flags: BoolArray, majority: bool
-) -> Mapping[str, Any]:  # TargetMetrics; spelled by measure_classes
+) -> Mapping[str, TargetMetrics]:
     if label is None or observed is None:
         return {"is_anomaly": UNKNOWN}
     return {label: measure_classes(flags == observed, observed == majority)}

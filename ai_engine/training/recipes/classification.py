@@ -19,6 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.training.arrays import FloatArray, IntArray
 from ai_engine.training.encoding import EncodingV1
 from ai_engine.training.estimators.tabular import ClassifierV1, label_name
 from ai_engine.training.evaluation import measure_classes
@@ -26,17 +27,11 @@ from ai_engine.training.folds import forward_folds, shuffled_folds
 from ai_engine.training.hyperparameters import AUTO
 from ai_engine.training.labels import Labels, read_labels
 from ai_engine.training.progress import Progress
-from ai_engine.training.recipes.columns import check_length, described, has_features
+from ai_engine.training.recipes.columns import check_length, cleaning_of, described, has_features
 from ai_engine.training.recipes.protocol import Fitted
 from ai_engine.training.request import TrainingRequest
 from ai_engine.training.split import Split, split_table
-from ai_engine.training.table import (
-    FloatArray,
-    IntArray,
-    read_table,
-    with_timestamps_complete,
-    without_missing,
-)
+from ai_engine.training.table import read_table, with_timestamps_complete, without_missing
 
 # Rows that one fit learns from, as for regression.
 MOST_ROWS: Final = 100_000
@@ -99,6 +94,8 @@ def train(request: TrainingRequest, progress: Progress) -> Fitted:
     seconds = perf_counter() - started
     majority = int(np.bincount(y[training]).argmax())
 
+    used = (target, *encoding.columns)
+
     def mae_of(other: Any) -> float | None:  # any stored object may be asked for
         if not isinstance(other, ClassifierV1) or other.target != target:
             return None
@@ -108,14 +105,15 @@ def train(request: TrainingRequest, progress: Progress) -> Fitted:
     return Fitted(
         estimator=estimator,
         by_target={target: measure_classes(predicted == observed, observed == majority)},
+        targets=(target,),
         algorithms=(ALGORITHMS[chosen],),
         training_samples=len(learned),
         held_out_samples=len(observed),
         feature_count=encoding.n_features,
         prediction_time=seconds / len(observed),
+        cleaning=cleaning_of(table, used),
         metadata={
-            **described(table, (target, *encoding.columns), training),
-            "targets": [target],
+            **described(table, used, training),
             "classes": list(classes.labels),
             "categories": {name: list(values) for name, values in encoding.categories.items()},
             "split": {"method": split.method, "validation_split": request.validation_split, "seed": seed},

@@ -8,8 +8,10 @@ from typing import Any, Final
 import numpy as np
 
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.training.arrays import FloatArray, IntArray
 from ai_engine.training.encoding import EncodingV1
-from ai_engine.training.table import FloatArray, IntArray, Table, iso_utc
+from ai_engine.training.results import Cleaning
+from ai_engine.training.table import Table, iso_utc
 
 # Below, a fold of the training rows is a handful of rows and a measured share a multiple of a third.
 MIN_ROWS: Final = 20
@@ -43,7 +45,7 @@ def named_targets(table: Table, targets: Sequence[str]) -> tuple[str, ...]:
 
 
 def described(table: Table, columns: Sequence[str], training: IntArray) -> dict[str, Any]:
-    """Return what metadata tells of a table: ranges in training, the cleaning, ignored columns, the period.
+    """Return what metadata tells of a table: ranges in training, the period, the number of rows.
 
     Parameters
     ----------
@@ -66,18 +68,17 @@ def described(table: Table, columns: Sequence[str], training: IntArray) -> dict[
             "from": iso_utc(float(table.timestamps.min())),
             "to": iso_utc(float(table.timestamps.max())),
         }
+    return {"columns": ranges, "data_period": period, "rows": len(table)}
+
+
+def cleaning_of(table: Table, columns: Sequence[str]) -> Cleaning:
+    """Return what was done to a table of which some columns are used."""
     missing = {name: int(np.isnan(table.numbers[name]).sum()) for name in columns if name in table.numbers}
-    ignored = [name for name in (*table.numbers, *table.texts) if name not in columns]
-    return {
-        "columns": ranges,
-        "cleaning": {
-            **table.cleaning,
-            "missing_values": {name: count for name, count in missing.items() if count},
-            "columns_ignored": ignored,
-        },
-        "data_period": period,
-        "rows": len(table),
-    }
+    return Cleaning(
+        counts=table.cleaning,
+        missing_values={name: count for name, count in missing.items() if count},
+        columns_ignored=tuple(name for name in (*table.numbers, *table.texts) if name not in columns),
+    )
 
 
 def check_length(table: Table, target: str) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ai_engine.training.evaluation import TargetMetrics
+from ai_engine.training.metrics import TargetMetrics
 from ai_engine.training.progress import Progress
 from ai_engine.training.request import TrainingRequest
+from ai_engine.training.results import Cleaning
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,33 +21,39 @@ class Fitted:
     estimator : object
         As it is to be stored: exactly the object that was measured (of the recipe's own class).
     by_target : mapping of str to TargetMetrics
-        The measures of each target, the first one first.
+        The measures of each target, the first one first; never empty.
+    targets : tuple of str
+        The columns that were learned to predict; none for anomalies without labels.
     algorithms : tuple of str
         What was fitted and is in the estimator.
     training_samples, held_out_samples : int
         Rows that were learned from, and measured on.
     feature_count : int
         Columns of X.
-    prediction_time : float
-        Seconds for one predicted row, measured over all held-out rows at once.
+    prediction_time : float or None
+        Seconds for one predicted row, measured over all held-out rows at once; None where it takes none.
     metadata : mapping
-        What a reader needs to know of the columns, the cleaning, the split and the choice (JSON values).
+        What a reader needs to know of the columns, the split and the choice (JSON values).
     measure : callable
         Returns the first target's mean absolute error of another estimator on the same held-out rows, or None
         where it cannot be measured on them (any stored object may be asked for).
+    cleaning : Cleaning
+        What was done to the rows.
     extra : mapping of str to float or None
         Measures that only this kind has.
     """
 
     estimator: Any
     by_target: Mapping[str, TargetMetrics]
+    targets: tuple[str, ...]
     algorithms: tuple[str, ...]
     training_samples: int
     held_out_samples: int
     feature_count: int
-    prediction_time: float
+    prediction_time: float | None
     metadata: Mapping[str, Any]
     measure: Callable[[Any], float | None]
+    cleaning: Cleaning = field(default_factory=Cleaning)
     extra: Mapping[str, float | None] = field(default_factory=dict)
 
 

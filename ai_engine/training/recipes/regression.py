@@ -18,6 +18,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from ai_engine.training.arrays import FloatArray
 from ai_engine.training.encoding import EncodingV1
 from ai_engine.training.estimators.tabular import RegressorV1
 from ai_engine.training.evaluation import measure_numbers
@@ -25,11 +26,17 @@ from ai_engine.training.folds import forward_folds, shuffled_folds
 from ai_engine.training.hyperparameters import AUTO
 from ai_engine.training.intervals import conformal_radius
 from ai_engine.training.progress import Progress
-from ai_engine.training.recipes.columns import check_length, described, has_features, named_targets
+from ai_engine.training.recipes.columns import (
+    check_length,
+    cleaning_of,
+    described,
+    has_features,
+    named_targets,
+)
 from ai_engine.training.recipes.protocol import Fitted
 from ai_engine.training.request import TrainingRequest
 from ai_engine.training.split import split_table
-from ai_engine.training.table import FloatArray, read_table, with_timestamps_complete, without_missing
+from ai_engine.training.table import read_table, with_timestamps_complete, without_missing
 
 # Rows that one fit learns from: 100,000 rows of 30 columns take the slowest candidate about ten seconds.
 MOST_ROWS: Final = 100_000
@@ -93,6 +100,8 @@ def train(request: TrainingRequest, progress: Progress) -> Fitted:
         training_range=float(np.ptp(y[training])),
     )
 
+    used = (target, *encoding.columns)
+
     def mae_of(other: Any) -> float | None:  # any stored object may be asked for
         if not isinstance(other, RegressorV1) or other.target != target:
             return None
@@ -102,14 +111,15 @@ def train(request: TrainingRequest, progress: Progress) -> Fitted:
     return Fitted(
         estimator=estimator,
         by_target={target: metrics},
+        targets=(target,),
         algorithms=(ALGORITHMS[chosen],),
         training_samples=len(learned),
         held_out_samples=len(split.held_out),
         feature_count=encoding.n_features,
         prediction_time=seconds / len(observed),
+        cleaning=cleaning_of(table, used),
         metadata={
-            **described(table, (target, *encoding.columns), training),
-            "targets": [target],
+            **described(table, used, training),
             "categories": {name: list(values) for name, values in encoding.categories.items()},
             "split": {"method": split.method, "validation_split": request.validation_split, "seed": seed},
             "candidates": {target: {name: float(error.mean()) for name, error in errors.items()}},
