@@ -35,6 +35,8 @@ class Settings:
     verify_rate: float = 8e6
     cleanup_keep: int | None = None
     cleanup_every: float = 86400.0
+    log_level: str | None = None
+    log_format: str = "text"
 
 
 ABOUT = {
@@ -54,6 +56,13 @@ ABOUT = {
     "verify_rate": "Bytes a second at which `serve` re-reads artifacts to find rot; 0: never.",
     "cleanup_keep": "Versions of each model that `serve` keeps when it cleans up. Default: no clean-up.",
     "cleanup_every": "Seconds between two clean-ups of `serve`.",
+    "log_level": "Least level that is logged. Default: info for `serve`, warning for every other command.",
+    "log_format": "How log lines are written to standard error: text, or json for one object a line.",
+}
+# Settings that take one of a few words.
+CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "log_level": ("debug", "info", "warning", "error", "critical"),
+    "log_format": ("text", "json"),
 }
 
 
@@ -86,7 +95,7 @@ def from_environment(environment: Mapping[str, str] = os.environ, **given: Any) 
         if given.get(setting.name) is not None:
             values[setting.name] = given[setting.name]
         elif text:
-            values[setting.name] = _parsed(variable(setting.name), text, kind(setting.name))
+            values[setting.name] = _parsed(setting.name, text)
     return Settings(**values)
 
 
@@ -102,7 +111,12 @@ def kind(name: str) -> type:
     return type(default) if isinstance(default, (int, float)) else str
 
 
-def _parsed(name: str, text: str, wanted: type) -> Any:
+def _parsed(setting: str, text: str) -> Any:
+    name, wanted = variable(setting), kind(setting)
+    if setting in CHOICES:
+        if text.lower() not in CHOICES[setting]:
+            raise InvalidInputError(name, f"{text!r} is none of {', '.join(CHOICES[setting])}")
+        return text.lower()
     if wanted is str:
         return text
     if wanted is bool:

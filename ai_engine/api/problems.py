@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from ai_engine.api.json_response import Answer
 from ai_engine.domain import errors
+from ai_engine.domain.error_codes import PROBLEM, Refusal, code_of
 from ai_engine.domain.errors import AIEngineError, InvalidInputError
 
 # The first line whose class fits counts, so a class stands above its base.
@@ -34,8 +34,8 @@ STATUS: tuple[tuple[type[AIEngineError], int], ...] = (
     (errors.TrainingFailedError, 500),
 )
 UNEXPECTED = (
-    "the server failed in a way that nobody foresaw; nothing more is known here. "
-    "Its log has the details, under the time of this answer."
+    "the server failed in a way that was not foreseen. Its log has the details, under the X-Request-ID of "
+    "this answer."
 )
 _LONGEST_DETAIL: Final = 2000
 _TITLES = {
@@ -56,8 +56,8 @@ _TITLES = {
 class RefusedError(Exception):
     """A request that is refused for how it was sent and not for what it says."""
 
-    def __init__(self, status: int, kind: str, detail: str) -> None:
-        self.status, self.kind, self.detail = status, kind, detail
+    def __init__(self, status: int, code: Refusal, detail: str) -> None:
+        self.status, self.code, self.detail = status, code, detail
         super().__init__(detail)
 
 
@@ -68,7 +68,7 @@ def stopping() -> RefusedError:
 
 def problem(
     status: int,
-    kind: str,
+    code: str,
     detail: str,
     headers: Mapping[str, str] | None = None,
     **more: Any,  # JSON values
@@ -77,15 +77,15 @@ def problem(
 
     Parameters
     ----------
-    kind : str
-        What programs tell problems apart by; ``version-exists``.
+    code : str
+        By which programs tell problems apart, such as ``version-exists``; `domain/error_codes.py` has them.
     detail : str
         A sentence that says what to do.
     """
     if len(detail) > _LONGEST_DETAIL:  # it may quote what was sent
         detail = f"{detail[:_LONGEST_DETAIL]}…"
     body = {
-        "type": f"urn:ai-engine:problem:{kind}",
+        "type": f"{PROBLEM}{code}",
         "title": _TITLES.get(status, "Error"),
         "status": status,
         "detail": detail,
@@ -106,21 +106,12 @@ def of_error(error: AIEngineError) -> Answer:
         more["errors"] = [
             {"field": error.field[:_LONGEST_DETAIL], "problem": error.problem[:_LONGEST_DETAIL]}
         ]
-    return problem(status, kind_of(type(error)), str(error), _patience(status), **more)
+    return problem(status, code_of(type(error)), str(error), _patience(status), **more)
 
 
 def not_started(error: AIEngineError) -> Answer:
     """Return the answer of an application that cannot start."""
     return problem(503, "not-started", f"the service cannot be started: {error}", _patience(503))
-
-
-def kind_of(error: type[AIEngineError]) -> str:
-    """Spell the class of an error as the problem's kind.
-
-    >>> kind_of(errors.VersionExistsError)
-    'version-exists'
-    """
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", error.__name__.removesuffix("Error")).lower()
 
 
 def _patience(status: int) -> dict[str, str]:
@@ -149,7 +140,7 @@ def of_refusal(error: RefusedError) -> Answer:
     """Return the answer for a request that is refused for how it was sent."""
     # What is left of a body that does not come is nothing to wait for.
     headers = {"Connection": "close"} if error.status == 408 else _patience(error.status)
-    return problem(error.status, error.kind, error.detail, headers)
+    return problem(error.status, error.code, error.detail, headers)
 
 
 async def _invalid(_: Request, error: Exception) -> Answer:

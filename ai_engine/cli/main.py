@@ -5,7 +5,6 @@ Nothing here imports a web framework or a numeric library; a command does so whe
 
 from __future__ import annotations
 
-import logging
 import sys
 from io import TextIOWrapper
 from typing import Annotated, Final
@@ -73,7 +72,6 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # a terminal that cannot write a sign gets its number
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s: %(message)s")
     sys.exit(run())
 
 

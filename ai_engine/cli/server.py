@@ -16,6 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from ai_engine.domain.error_codes import PROBLEM
+from ai_engine.logs import REQUEST_ID
+from ai_engine.registry.json_views import to_json
+
 if TYPE_CHECKING:
     from types import FrameType
 
@@ -128,6 +132,26 @@ class TimedProtocol(H11Protocol):
         """Expect the rest of a head, unless it is complete."""
         super().data_received(data)
         self._expect_head()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse bytes that are not HTTP: the application never sees them."""
+        request_id = os.urandom(16).hex()
+        REQUEST_ID.set(request_id)  # of this connection, which ends here
+        log.info("%s: refused, %s", (self.client or ("-",))[0], msg)
+        body = to_json(
+            {
+                "type": f"{PROBLEM}invalid-http",
+                "title": "Bad request",
+                "status": 400,
+                "detail": f"{msg.rstrip('.')}: what came is not HTTP/1.1; check the address and the scheme",
+            }
+        ).encode()
+        head = (
+            "HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\nconnection: close\r\n"
+            f"content-length: {len(body)}\r\nx-request-id: {request_id}\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
 
     def on_response_complete(self) -> None:
         """Expect that the answer is taken."""

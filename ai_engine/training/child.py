@@ -14,6 +14,7 @@ from typing import IO, Any, Final
 
 from ai_engine.domain import errors
 from ai_engine.domain.errors import AIEngineError, TrainingFailedError
+from ai_engine.logs import REQUEST_ID
 from ai_engine.training.extras import require_training_packages
 from ai_engine.training.progress import Progress
 
@@ -70,7 +71,12 @@ def train_in_child(
         If the child crashed, was killed, or took longer than `timeout`.
     """
     require_training_packages()
-    order = json.dumps({"settings": dict(settings), "memory_limit_bytes": memory_limit_bytes}).encode()
+    told = {
+        "settings": dict(settings),
+        "memory_limit_bytes": memory_limit_bytes,
+        "request_id": REQUEST_ID.get(),
+    }
+    order = json.dumps(told).encode()
     # A session of its own: Ctrl-C at a terminal is for the parent, which then ends the child.
     child = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
     assert child.stdin is not None

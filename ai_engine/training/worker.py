@@ -2,10 +2,11 @@
 
 It reads two lines of JSON from its standard input::
 
-    {"settings": {…}, "memory_limit_bytes": null}
+    {"settings": {…}, "memory_limit_bytes": null, "request_id": null}
     {"model_type": …, "training_data": [ … ], …}
 
-where ``settings`` are the fields of `ai_engine.settings.Settings` and the second line is the body of ``POST
+where ``settings`` are the fields of `ai_engine.settings.Settings`, ``request_id`` is the request whose id log
+lines carry, and the second line is the body of ``POST
 /train``, and writes one JSON event a line to its standard output: any number of ::
 
     {"event": "progress", "fraction": 0.4, "message": "trying ridge on cpu"}
@@ -26,11 +27,11 @@ import json
 import logging
 import os
 import resource
-import sys
 import threading
 from typing import Any, Final, TextIO
 
 from ai_engine.domain.errors import AIEngineError, InvalidInputError, NotYetSupportedError, StorageError
+from ai_engine.logs import REQUEST_ID, configure
 from ai_engine.training.progress import Progress
 
 STDIN: Final = 0
@@ -54,7 +55,9 @@ def main() -> int:
         _be_modest(order.get("memory_limit_bytes"))
         request = json.loads(stdin.readline())
     threading.Thread(target=_exit_with_parent, daemon=True).start()
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO)
+    settings = order["settings"]
+    configure(settings.get("log_level") or "info", settings.get("log_format", "text"))
+    REQUEST_ID.set(order.get("request_id"))
 
     def tell(event: dict[str, Any]) -> None:  # JSON values
         events.write(json.dumps(event, allow_nan=False) + "\n")
@@ -62,7 +65,7 @@ def main() -> int:
 
     try:
         answer = _train(
-            order["settings"],
+            settings,
             request,
             lambda fraction, message: tell({"event": "progress", "fraction": fraction, "message": message}),
         )
