@@ -35,6 +35,7 @@ class Settings:
     verify_rate: float = 8e6
     cleanup_keep: int | None = None
     cleanup_every: float = 86400.0
+    metrics_models: int = 100
     log_level: str | None = None
     log_format: str = "text"
 
@@ -56,6 +57,7 @@ ABOUT = {
     "verify_rate": "Bytes a second at which `serve` re-reads artifacts to find rot; 0: never.",
     "cleanup_keep": "Versions of each model that `serve` keeps when it cleans up. Default: no clean-up.",
     "cleanup_every": "Seconds between two clean-ups of `serve`.",
+    "metrics_models": "Models that have series of their own in /metrics; 0: none.",
     "log_level": "Least level that is logged. Default: info for `serve`, warning for every other command.",
     "log_format": "How log lines are written to standard error: text, or json for one object a line.",
 }

@@ -16,7 +16,7 @@ STORAGE: Final = ("model_dir", "database_url", "artifact_url", "journal_dir", "l
 TRAINING: Final = ("cluster_url", "training_timeout")
 SERVING: Final = (
     *("host", "port", "allowed_hosts", "no_auth", "max_body_bytes", "request_timeout"),
-    *("verify_rate", "cleanup_keep", "cleanup_every"),
+    *("verify_rate", "cleanup_keep", "cleanup_every", "metrics_models"),
 )
 LOGGING: Final = ("log_level", "log_format")
 

@@ -64,8 +64,9 @@ async def metrics(service: Running) -> Response:
     from ai_engine.api.prometheus import CONTENT_TYPE, exposition  # 50 ms, for a server that is scraped
 
     state = await service.health.state()
+    most = service.settings.metrics_models
     text = await to_thread.run_sync(
-        exposition, service.instruments, service.registry, service.trainings, state
+        exposition, service.instruments, service.registry, service.trainings, state, most
     )
     return Response(text, media_type=CONTENT_TYPE)
 

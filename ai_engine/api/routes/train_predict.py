@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 from anyio import CapacityLimiter, to_thread
@@ -54,21 +55,24 @@ def _check(text: bytes) -> None:
 )
 async def predict(service: Running, model_name: Name, text: Text) -> Answer:
     """Predict from rows with the active version, or with the one that is named."""
-    return await to_thread.run_sync(_predict, service, model_name, text, limiter=_lane(service, text))
+    answer, rows, seconds = await to_thread.run_sync(
+        _predict, service, model_name, text, limiter=_lane(service, text)
+    )
+    service.instruments.predicted(model_name, rows, seconds)
+    return answer
 
 
-def _predict(service: Service, model_name: str, text: bytes) -> Answer:
+def _predict(service: Service, model_name: str, text: bytes) -> tuple[Answer, int, float]:
+    """Return the answer, how many predictions it has, and the seconds to load and to predict."""
     require_training_packages()  # before a stored object asks for them in its own words
     wanted = schemas.read(schemas.PredictRequest, read_object(text))
     version = service.version(model_name, wanted.version)
+    began = time.perf_counter()
     model = service.load(model_name, version)
-    return Answer(
-        {
-            "model_name": model_name,
-            "version": version,
-            "predictions": predictions(model, wanted.data, wanted.horizon),
-        }
-    )
+    predicted = predictions(model, wanted.data, wanted.horizon)
+    seconds = time.perf_counter() - began
+    answer = Answer({"model_name": model_name, "version": version, "predictions": predicted})
+    return answer, len(predicted), seconds
 
 
 def _lane(service: Service, text: bytes) -> CapacityLimiter | None:
