@@ -72,6 +72,9 @@ _SWITCHES: Final = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromke
     ("0", "false", "no", "off"), False
 )
 _HOST_NAME: Final = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::[0-9]{1,5})?", re.ASCII)
+_SECRET: Final = re.compile(
+    r"([?&;#][^=&;#]*(?:pass|pwd|secret|token|key|credential|sig)[^=&;#]*=)[^&;#]*", re.IGNORECASE
+)
 
 
 def variable(name: str) -> str:
@@ -99,6 +102,40 @@ def from_environment(environment: Mapping[str, str] = os.environ, **given: Any) 
         elif text:
             values[setting.name] = _parsed(setting.name, text)
     return Settings(**values)
+
+
+def origins(environment: Mapping[str, str] = os.environ, **given: Any) -> dict[str, str]:
+    """Return where `from_environment` takes each setting from: ``flag``, ``environment`` or ``default``.
+
+    >>> origins({"AI_ENGINE_PORT": "80"}, host="::1")["port"]
+    'environment'
+    """
+    return {
+        setting.name: "flag"
+        if given.get(setting.name) is not None
+        else "environment"
+        if environment.get(variable(setting.name))
+        else "default"
+        for setting in fields(Settings)
+    }
+
+
+def without_secrets(url: str) -> str:
+    """Return a URL with its passwords replaced: rather too much than too little.
+
+    >>> without_secrets("postgresql://engine:s3cr:t@db/models?sslmode=require&sslpassword=x")
+    'postgresql://engine:***@db/models?sslmode=require&sslpassword=***'
+    >>> without_secrets("sqlite:///models.db")
+    'sqlite:///models.db'
+    """
+    scheme, colon, rest = url.partition("://")
+    if not colon:
+        return url
+    # A password may hold any sign, another @ or a slash included.
+    login, at, host = rest.rpartition("@")
+    user, hidden, _ = login.partition(":")
+    login = f"{user}:***" if hidden else user
+    return f"{scheme}://{login}{at}" + _SECRET.sub(r"\1***", host)
 
 
 def kind(name: str) -> type:

@@ -11,7 +11,16 @@ from typing import Annotated, Any
 
 import typer
 
-from ai_engine.cli.options import STORAGE, AsJson, Name, Version, with_settings
+from ai_engine.cli.completion import model_versions
+from ai_engine.cli.options import (
+    STORAGE,
+    AsJson,
+    Name,
+    OptionalName,
+    OptionalVersion,
+    Version,
+    with_settings,
+)
 from ai_engine.cli.output import print_facts, print_json, print_table, printable
 from ai_engine.domain.clock import to_iso
 from ai_engine.domain.entities import ModelVersion
@@ -26,6 +35,8 @@ from ai_engine.settings import Settings
 from ai_engine.wiring import open_registry
 
 _NAMED_IN_ERRORS = 10
+# A screen or two; a registry may hold a million.
+_LISTED = 50
 
 app = typer.Typer(
     help="List, compare, activate and forget versions.", rich_markup_mode=None, no_args_is_help=True
@@ -52,7 +63,7 @@ def required(registry: Registry, name: str, version: str | None) -> ModelVersion
 @with_settings(*STORAGE)
 def list_(
     settings: Settings,
-    name: Annotated[str | None, typer.Option(help="Only this model.", show_default=False)] = None,
+    name: OptionalName = None,
     where: Annotated[
         str | None,
         typer.Option(
@@ -70,13 +81,15 @@ def list_(
             show_default=False,
         ),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only so many.", show_default=False)] = None,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many versions; 0: all.")] = _LISTED,
+    everything: Annotated[bool, typer.Option("--all", help="List every version, as --limit 0 does.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List versions."""
+    """List versions: the first 50, unless told otherwise."""
     search = parse_search(where, sort)
+    most = None if everything or limit == 0 else limit
     with open_registry(settings, must_exist=True) as registry:
-        entries, total, _ = registry.describe(name, limit, search=search)
+        entries, total, _ = registry.describe(name, most, search=search)
     if as_json:
         print_json({"models": [entry_shape(entry) for entry in entries], "total_models": total})
         return
@@ -95,7 +108,7 @@ def list_(
         right=("mean error", "skill"),
     )
     if len(entries) < total:
-        print(f"… and {total - len(entries)} more")
+        print(f"… and {total - len(entries)} more; --all lists every one of them, --filter some")
 
 
 @app.command()
@@ -142,9 +155,7 @@ def _trained(entry: Mapping[str, Any]) -> Mapping[str, Any]:
 def show(
     settings: Settings,
     name: Name,
-    version: Annotated[
-        str | None, typer.Argument(help="Default: the active one.", show_default=False)
-    ] = None,
+    version: OptionalVersion = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a version: what it is, what was measured of it, and how it was trained."""
@@ -194,7 +205,10 @@ def show(
 def compare(
     settings: Settings,
     name: Name,
-    versions: Annotated[list[str], typer.Argument(help="Two or more versions.", show_default=False)],
+    versions: Annotated[
+        list[str],
+        typer.Argument(help="Two or more versions.", show_default=False, autocompletion=model_versions),
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Put the metrics of versions side by side, with their differences to the first one."""
@@ -306,7 +320,7 @@ def cleanup(
     keep_previous: Annotated[
         bool, typer.Option("--keep-previous", help="The version that a rollback would return to.")
     ] = False,
-    name: Annotated[str | None, typer.Option(help="Only of this model.", show_default=False)] = None,
+    name: OptionalName = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be removed.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
@@ -375,9 +389,7 @@ def export(
     settings: Settings,
     name: Name,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.", show_default=False)],
-    version: Annotated[
-        str | None, typer.Argument(help="Default: the active one.", show_default=False)
-    ] = None,
+    version: OptionalVersion = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from ai_engine.cli.completion import model_versions
 from ai_engine.cli.models import required
 from ai_engine.cli.options import STORAGE, TRAINING, AsJson, Name, with_settings
 from ai_engine.cli.output import print_facts, print_json, print_table
@@ -148,7 +149,10 @@ def predict(
     settings: Settings,
     name: Name,
     data: Data,
-    version: Annotated[str | None, typer.Option(help="Default: the active one.", show_default=False)] = None,
+    version: Annotated[
+        str | None,
+        typer.Option(help="Default: the active one.", show_default=False, autocompletion=model_versions),
+    ] = None,
     horizon: Annotated[int | None, typer.Option(help="Steps ahead, for forecasts.", min=1)] = None,
     as_json: AsJson = False,
 ) -> None:
