@@ -1,4 +1,4 @@
-"""The application: its routes, what stands in front of them, and what it opens when it starts."""
+"""The FastAPI application: its routes, its middleware and its lifespan."""
 
 from __future__ import annotations
 

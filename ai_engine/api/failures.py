@@ -1,4 +1,4 @@
-"""Answer a failure that no endpoint answered: a service that does not start or stops, an unknown error."""
+"""Answer failures outside the endpoints: a service that cannot start or is stopping, unexpected errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class FailuresAsProblems:
-    """ASGI middleware that starts the service and answers what goes wrong behind it as a problem.
+    """ASGI middleware that starts the service, and answers failures as problems.
 
     Parameters
     ----------

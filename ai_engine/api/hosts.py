@@ -53,7 +53,7 @@ class KnownHosts:
 
 
 def _check_reached(scope: Scope, settings: Settings) -> None:
-    """Refuse what other machines may have sent, unless somebody said that they may."""
+    """Refuse requests from the network unless the service was opened to it."""
     # Whoever starts the application tells it no address, but every connection has one that it came in on.
     address = _address(scope.get("server"))
     if address is None or settings.no_auth or is_loopback(address):
@@ -94,7 +94,7 @@ def _address(end: Sequence[Any] | None) -> str | None:  # (host or path, port or
 
 
 def _in_process(scope: Scope) -> str | None:
-    """Return the name under which a program asks an application that it holds itself, as test clients do."""
+    """Return the host of a request inside one process, as test clients send it."""
     server, client = scope.get("server"), scope.get("client")
     if not (server and client) or _address(server) or _address(client):
         return None

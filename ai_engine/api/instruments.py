@@ -27,7 +27,7 @@ NOBODY: Final = 499
 
 @dataclass(slots=True)
 class Times:
-    """How long requests took: how many of them no longer than each of BUCKETS, and longer; seconds in all."""
+    """A histogram of durations: how many up to each of BUCKETS and above, and their sum in seconds."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
     total: float = 0.0
@@ -40,7 +40,7 @@ class Times:
 
 @dataclass(slots=True)
 class Predictions:
-    """What was predicted with a model: how long it took, and how many predictions there were."""
+    """Predictions of one model: their durations, and how many rows were answered."""
 
     times: Times = field(default_factory=Times)
     rows: int = 0
@@ -62,7 +62,7 @@ class Instruments:
         self.seconds[label, route].add(seconds)
 
     def predicted(self, model: str, rows: int, seconds: float) -> None:
-        """Count an answer with predictions of a model."""
+        """Count a request for predictions of a model."""
         told = self.predictions.setdefault(model, Predictions())
         told.times.add(seconds)
         told.rows += rows

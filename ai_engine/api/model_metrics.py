@@ -55,7 +55,7 @@ def _versions(registry: Registry, labels: Mapping[str, str]) -> Iterator[Metric]
 
 
 def _active(labels: Mapping[str, str], active: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
-    """Yield what is known of active versions (entries of `Registry.describe`)."""
+    """Yield the metrics of active versions (entries of `Registry.describe`)."""
     which = GaugeMetricFamily(
         "ai_engine_model_active_info", "Active version of a model.", labels=("model", "version")
     )
@@ -116,7 +116,7 @@ def _predictions(labels: Mapping[str, str], instruments: Instruments) -> Iterato
 
 
 def add_times(family: HistogramMetricFamily, labels: tuple[str, ...], times: Times) -> None:
-    """Add to a histogram how long something took."""
+    """Add durations to a histogram."""
     bounds = [*map(str, BUCKETS), "+Inf"]
     counts = zip(bounds, map(float, accumulate(times.counts)), strict=True)
     family.add_metric(labels, list(counts), times.total)
@@ -133,7 +133,7 @@ def label_of(text: str) -> str:
 
 
 def _trained(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what a training measured of an entry; anybody may have written anything there."""
+    """Return the metrics in an entry's metadata; they may have been written by any program."""
     metadata = entry.get("metadata")
     told = metadata.get("performance_metrics") if isinstance(metadata, Mapping) else None
     return told if isinstance(told, Mapping) else {}

@@ -1,4 +1,4 @@
-"""The one table from an error to its HTTP status, and the body that tells of it (RFC 9457)."""
+"""Map errors to HTTP status codes and problem bodies (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _TITLES = {
 
 
 class RefusedError(Exception):
-    """A request that is refused for how it was sent and not for what it says."""
+    """A request that is refused for how it was sent, such as its size or its Host."""
 
     def __init__(self, status: int, code: Refusal, detail: str) -> None:
         self.status, self.code, self.detail = status, code, detail
@@ -62,8 +62,12 @@ class RefusedError(Exception):
 
 
 def stopping() -> RefusedError:
-    """Return the refusal of what would take longer than the server lives."""
-    return RefusedError(503, "stopping", "the server is stopping, and this was ended; nothing was saved")
+    """Return the error for work that the end of the server cut short."""
+    return RefusedError(
+        503,
+        "stopping",
+        "the server is stopping and cancelled this request; nothing was saved. Send it again later",
+    )
 
 
 def problem(
@@ -73,7 +77,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
     **more: Any,  # JSON values
 ) -> Answer:
-    """Return the answer that tells a problem.
+    """Return a problem as an answer.
 
     Parameters
     ----------
@@ -119,7 +123,7 @@ def _patience(status: int) -> dict[str, str]:
 
 
 def install(app: FastAPI) -> None:
-    """Have every error of an application answered as a problem."""
+    """Register handlers that answer every error of an application as a problem."""
     app.add_exception_handler(AIEngineError, _ours)
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -149,7 +153,7 @@ async def _invalid(_: Request, error: Exception) -> Answer:
 
 
 def of_found(found: Sequence[Mapping[str, Any]]) -> Answer:
-    """Return the answer for what a validation found; each finding as pydantic tells it."""
+    """Return the answer for validation errors, as pydantic lists them."""
     told = [{"field": _field(one["loc"]), "problem": _sentence(one)} for one in found]
     detail = "; ".join(f"{one['field']}: {one['problem']}" for one in told)
     return problem(422, "invalid-input", detail, errors=told)
@@ -170,13 +174,13 @@ async def _http(request: Request, error: Exception) -> Answer:
     assert isinstance(error, HTTPException)
     path = request.url.path[:200]
     if error.status_code == 404:
-        return problem(404, "no-such-path", f"there is nothing at {path}; GET /docs lists every endpoint")
+        return problem(404, "no-such-path", f"there is no endpoint {path}; GET /docs lists all of them")
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
         return problem(
             405,
             "method-not-allowed",
-            f"{path} does not answer {request.method}; it answers {allowed or 'other methods'}",
+            f"{path} does not support {request.method}; use {allowed or 'another method'}",
             error.headers,
         )
     return problem(error.status_code, "http", str(error.detail), error.headers)

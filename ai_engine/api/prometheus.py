@@ -53,7 +53,7 @@ def exposition(
 
 
 class _Present(Collector):
-    """What is true at the moment of a scrape."""
+    """Reads every metric at the moment of a scrape."""
 
     def __init__(
         self,

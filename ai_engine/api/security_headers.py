@@ -1,4 +1,4 @@
-"""Security headers on every answer: what a browser may do with it."""
+"""Add security headers to every answer."""
 
 from __future__ import annotations
 

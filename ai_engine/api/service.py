@@ -1,4 +1,4 @@
-"""What the endpoints share while the application runs."""
+"""State that the endpoints of a running application share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NAMED_IN_ERRORS = 10
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The parts of a running application; made when it starts, gone when it ends."""
+    """The parts of a running application, from its start to its end."""
 
     registry: Registry
     settings: Settings
@@ -43,11 +43,11 @@ class Service:
 
     @property
     def database(self) -> str:
-        """Return where the catalogue is."""
+        """Return the path of the database."""
         return database_path(self.settings)
 
     def version(self, name: str, version: str | None) -> str:
-        """Return the version that is meant: this one, or the active one. Raises VersionNotFoundError."""
+        """Return the given version, or the active one. Raises VersionNotFoundError where there is none."""
         found = self.registry.find(name, version)
         if found is not None:
             return found.version
@@ -61,7 +61,7 @@ class Service:
         return wanted
 
     def load(self, name: str, version: str) -> object:
-        """Return the object of a version, which `version` found. Raises VersionNotFoundError."""
+        """Return the object of a version. Raises VersionNotFoundError where it was deleted meanwhile."""
         model = self.registry.load(name, version)
         if model is None:  # deleted since it was found
             raise VersionNotFoundError(name, version)
@@ -69,7 +69,7 @@ class Service:
 
 
 def address_of(request: Request) -> str:
-    """Return what the application's addresses begin with: ``/ai`` where it is mounted there, else nothing."""
+    """Return the path under which the application is mounted, such as ``/ai``; else an empty text."""
     return str(request.scope.get("root_path", "")).rstrip("/")
 
 

@@ -1,4 +1,4 @@
-"""Names of models and their versions for the completion of a shell; quick, and silent whatever goes wrong."""
+"""Shell completion of model names and versions: quick, and silent about errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ai-engine`: the commands together, and the one table from an error to an exit code.
+"""The command line `ai-engine`: its commands, and the table from errors to exit codes.
 
 Nothing here imports a web framework or a numeric library; a command does so when it needs one.
 """
@@ -32,7 +32,7 @@ EXIT_CODES: Final[tuple[tuple[type[AIEngineError], int], ...]] = (
 WRONG_USAGE: Final = 2
 # What typer raises for it has no public name; this is the class that all of it derives from.
 _WRONG_USAGE: Final[type[Exception]] = typer.BadParameter.__mro__[2]
-ABOUT: Final = """Train, keep and serve models that never forget what they learned.
+ABOUT: Final = """Train, store and serve models.
 
 Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 no such model, version or registry; 4 conflict: it
 exists, is active, or nothing was active before; 5 the storage cannot be used, or is degraded;
@@ -43,7 +43,7 @@ Settings come from AI_ENGINE_* variables too; an option counts before its variab
 
 
 def commands(serving: bool = False) -> typer.Typer:
-    """Return the commands; for a server that starts only its own, as the others take their time to load."""
+    """Return the commands; only `serve` where that is to start, as the others take long to import."""
     from ai_engine.cli import serve
 
     app = typer.Typer(
@@ -100,7 +100,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _tell_usage(error: Any, as_json: bool) -> int:
-    """Tell of a command (an error of typer's) that was typed wrongly; return its exit code."""
+    """Print a usage error of typer's; return its exit code."""
     message = error.format_message()
     if message.startswith("Usage:"):  # a group without a command: what there is to say is its help
         print(message, file=sys.stderr)
@@ -122,7 +122,7 @@ def _tell(code: str, message: str, exit_with: int, as_json: bool) -> int:
 
 
 def exit_code(error: AIEngineError) -> int:
-    """Return the exit code that tells an error to scripts.
+    """Return the exit code of an error.
 
     >>> exit_code(errors.ModelNotFoundError("cpu"))
     3

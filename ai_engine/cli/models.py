@@ -1,4 +1,4 @@
-"""`models`: list, show, compare, activate, rollback, delete, cleanup, export."""
+"""The commands of `ai-engine models`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _NAMED_IN_ERRORS = 10
 _LISTED = 50
 
 app = typer.Typer(
-    help="List, compare, activate and forget versions.", rich_markup_mode=None, no_args_is_help=True
+    help="List, compare, activate and delete versions.", rich_markup_mode=None, no_args_is_help=True
 )
 
 
@@ -68,7 +68,7 @@ def list_(
         str | None,
         typer.Option(
             "--filter",
-            help='Only versions of which this is true, such as "is_active and (mae < 0.5 or '
+            help='Only versions that match this filter, such as "is_active and (mae < 0.5 or '
             "metadata.team = 'ops')\".",
             show_default=False,
         ),
@@ -118,18 +118,18 @@ def index(
     field: Annotated[str, typer.Argument(help="Such as metadata.team.", show_default=False)],
     as_json: AsJson = False,
 ) -> None:
-    """Make filters on a field quick among very many versions, for a little more work at every save."""
+    """Create an index on a field, for quick filters on it; each save then takes a little longer."""
     wanted = parse_field(field)
     with open_registry(settings, must_exist=True) as registry:
         registry.index(wanted)
     if as_json:
         print_json({"field": wanted.name, "indexed": True})
     else:
-        print(f"{wanted.name} has an index")
+        print(f"{wanted.name} is indexed")
 
 
 def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:
-    """Return what the list tells of an entry of `Registry.describe`."""
+    """Return the row of the list for an entry of `Registry.describe`."""
     trained = _trained(entry)
     saved = str(entry_shape(entry)["created_at"] or "–")[:16].replace("T", " ")
     return (
@@ -144,7 +144,7 @@ def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 def _trained(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what a training measured of an entry; anybody may have written anything there."""
+    """Return the metrics in an entry's metadata; they may have been written by any program."""
     metadata = entry.get("metadata")
     told = metadata.get("performance_metrics") if isinstance(metadata, Mapping) else None
     return told if isinstance(told, Mapping) else {}
@@ -158,7 +158,7 @@ def show(
     version: OptionalVersion = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a version: what it is, what was measured of it, and how it was trained."""
+    """Show a version, its measurements and its training history."""
     with open_registry(settings, must_exist=True) as registry:
         found = required(registry, name, version)
         ((entry, *_), *_) = registry.describe(name, search=EVERYTHING.of(None, found.version))
@@ -211,7 +211,7 @@ def compare(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Put the metrics of versions side by side, with their differences to the first one."""
+    """Compare the metrics of versions, with their differences to the first one."""
     wanted = list(dict.fromkeys(versions))
     if len(wanted) < 2:
         raise typer.BadParameter("give two different versions or more")
@@ -236,7 +236,7 @@ def compare(
 @app.command()
 @with_settings(*STORAGE)
 def activate(settings: Settings, name: Name, version: Version, as_json: AsJson = False) -> None:
-    """Make a version the active one."""
+    """Activate a version."""
     with open_registry(settings, must_exist=True) as registry:
         _print_moved(name, registry.activate(name, version), as_json)
 
@@ -244,7 +244,7 @@ def activate(settings: Settings, name: Name, version: Version, as_json: AsJson =
 @app.command()
 @with_settings(*STORAGE)
 def rollback(settings: Settings, name: Name, as_json: AsJson = False) -> None:
-    """Make the version active again that was active before."""
+    """Activate the version that was active before."""
     with open_registry(settings, must_exist=True) as registry:
         _print_moved(name, registry.roll_back(name), as_json)
 
@@ -254,19 +254,19 @@ def _print_moved(name: str, moved: Mapping[str, str | None], as_json: bool) -> N
         print_json({"model_name": name, **moved})
     else:
         before = moved["previous_version"]
-        print(f"{name}: {moved['version']} is active; before, {before or 'none'} was")
+        print(f"{name}: {moved['version']} is active now; before, it was {before or 'none'}")
 
 
 @app.command()
 @with_settings(*STORAGE)
 def delete(settings: Settings, name: Name, version: Version, as_json: AsJson = False) -> None:
-    """Forget a version and free its bytes; never the active one."""
+    """Delete a version and free its bytes. The active version cannot be deleted."""
     with open_registry(settings, must_exist=True) as registry:
         freed = registry.delete(name, version)
     if as_json:
         print_json({"model_name": name, "version": version, "freed_bytes": freed})
     else:
-        print(f"{name}: {version} is deleted")
+        print(f"{name} {version} is deleted")
 
 
 @app.command()
@@ -275,11 +275,12 @@ def history(
     settings: Settings,
     name: Name,
     at: Annotated[
-        datetime | None, typer.Option(help="Only what was active at this moment, in UTC.", show_default=False)
+        datetime | None,
+        typer.Option(help="Only the version that was active at this moment, in UTC.", show_default=False),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell which version was active when, who made it so, and why."""
+    """Show which version was active when, who activated it, and why."""
     with open_registry(settings, must_exist=True) as registry:
         if not registry.versions(name):
             raise ModelNotFoundError(name)
@@ -287,7 +288,7 @@ def history(
         active = registry.active_at(name, at.replace(tzinfo=UTC)) if at is not None else None
     if at is not None:
         print_json({"version": active}) if as_json else print(
-            active or "none was active, or none is recorded"
+            active or "no version was active then, or none is recorded"
         )
         return
     told = [
@@ -310,24 +311,30 @@ def history(
 def cleanup(
     settings: Settings,
     keep: Annotated[
-        int | None, typer.Option(min=1, help="So many of the highest of each model. Default: 5, alone.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Keep this many of the highest versions of each model. Default, alone: 5.",
+        ),
     ] = None,
     younger_than: Annotated[
-        float | None, typer.Option(min=0.001, help="All that were saved within so many days.")
+        float | None, typer.Option(min=0.001, help="Keep versions that were saved within this many days.")
     ] = None,
-    best: Annotated[int | None, typer.Option(min=1, help="So many of the best of each model.")] = None,
+    best: Annotated[
+        int | None, typer.Option(min=1, help="Keep this many of the best versions of each model.")
+    ] = None,
     by: Annotated[str, typer.Option(help="The metric that --best goes by.")] = "mae",
     keep_previous: Annotated[
-        bool, typer.Option("--keep-previous", help="The version that a rollback would return to.")
+        bool, typer.Option("--keep-previous", help="Keep the version that a rollback would return to.")
     ] = False,
     name: OptionalName = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be removed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report what would be removed.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Forget the versions that no option keeps, and free their bytes.
+    """Delete the versions that no option keeps, and free their bytes.
 
-    The active version of each model and those that are pinned always stay.
+    The active version of each model and pinned versions are always kept.
     """
     if keep is younger_than is best is None:
         keep = 5
@@ -351,14 +358,14 @@ def cleanup(
 @app.command()
 @with_settings(*STORAGE)
 def pin(settings: Settings, name: Name, version: Version, as_json: AsJson = False) -> None:
-    """Keep a version from every clean-up."""
+    """Pin a version: clean-ups keep it."""
     _pin(settings, name, version, True, as_json)
 
 
 @app.command()
 @with_settings(*STORAGE)
 def unpin(settings: Settings, name: Name, version: Version, as_json: AsJson = False) -> None:
-    """Let a version be cleaned up again."""
+    """Unpin a version: clean-ups may remove it again."""
     _pin(settings, name, version, False, as_json)
 
 
@@ -377,10 +384,12 @@ def _agree(removed: list[dict[str, str]], yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise InvalidInputError("--yes", f"is missing: {len(removed)} versions would be removed for good")
+        raise InvalidInputError(
+            "--yes", f"is required without a terminal: {len(removed)} versions would be deleted"
+        )
     names = ", ".join(f"{one['name']}@{one['version']}" for one in removed[:5])
     more = f" and {len(removed) - 5} more" if len(removed) > 5 else ""
-    typer.confirm(f"Remove {names}{more} for good?", abort=True, err=True)
+    typer.confirm(f"Delete {names}{more}? This cannot be undone.", abort=True, err=True)
 
 
 @app.command()
@@ -408,7 +417,7 @@ def export(
 
 
 def _write(output: Path, data: bytes, force: bool) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     if output.exists() and not force:
         raise InvalidInputError("--output", f"{output} exists; give another, or --force to replace it")
     if output.exists() and not output.is_file():  # a device or a pipe: nothing of it is to be replaced

@@ -1,4 +1,4 @@
-"""`serve`: the engine over HTTP."""
+"""The command `serve`: the engine over HTTP."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def serve(
     settings: Settings,
     as_json: AsJson = False,
 ) -> None:
-    """Serve the REST API and the dashboard until it is told to stop; port 0 takes a free one."""
+    """Serve the REST API and the dashboard until SIGINT or SIGTERM; port 0 takes a free one."""
     check_reach(settings)
     host_names(settings)  # a name that is none is told before anything is opened
     from uvicorn.importer import import_from_string

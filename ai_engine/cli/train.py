@@ -1,4 +1,4 @@
-"""`train` and `predict`."""
+"""The commands `train` and `predict`."""
 
 from __future__ import annotations
 
@@ -53,13 +53,15 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A hyperparameter; may be given again."),
     ] = None,
-    no_activate: Annotated[bool, typer.Option("--no-activate", help="Keep the active version.")] = False,
+    no_activate: Annotated[
+        bool, typer.Option("--no-activate", help="Do not activate the new version.")
+    ] = False,
     if_better: Annotated[
         bool, typer.Option("--if-better", help="Activate only if its error is smaller than the active one's.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a model on rows, measure it on rows that the fit never saw, and save it as a new version."""
+    """Train a model on rows, measure it on held-out rows, and save it as a new version."""
     if no_activate and if_better:
         raise typer.BadParameter("give --no-activate or --if-better, not both")
     hyperparameters = _assignments(set_ or [])
@@ -104,7 +106,7 @@ def _assignments(given: list[str]) -> dict[str, Any]:
 
 @contextmanager
 def _progress() -> Iterator[Progress]:
-    """Show how far a training is where somebody looks."""
+    """Show the progress of a training on a terminal."""
     if not sys.stderr.isatty():
         yield _ignore
         return
@@ -119,7 +121,7 @@ def _progress() -> Iterator[Progress]:
 
 
 def _ignore(fraction: float, message: str) -> None:  # the shape of Progress
-    """Nobody looks."""
+    """Show no progress."""
 
 
 def _print_trained(answer: dict[str, Any]) -> None:
@@ -133,7 +135,7 @@ def _print_trained(answer: dict[str, Any]) -> None:
             "rows to fit": metrics.get("training_samples"),
             "rows to measure": metrics.get("validation_samples"),
             "mean error": metrics.get("mae"),
-            "naive guess": metrics.get("baseline_mae"),
+            "baseline error": metrics.get("baseline_mae"),
             "skill": metrics.get("skill"),
             "R²": metrics.get("r2"),
             "accuracy": metrics.get("accuracy_score"),

@@ -74,7 +74,7 @@ def test_the_list_is_filtered_and_sorted(command: Command) -> None:
     ).json()
     assert [entry["version"] for entry in told["models"]] == ["1.0.0", "1.0.2"]
     assert told["total_models"] == 2
-    assert "metadata.team has an index" in command("models", "index", "metadata.team").out
+    assert "metadata.team is indexed" in command("models", "index", "metadata.team").out
     assert "no version matches the filter" in command("models", "list", "--filter", "size > 1e9").out
     refused = command("models", "list", "--filter", "cpu")
     assert refused.code == 1
@@ -104,7 +104,7 @@ def test_the_active_version_moves(command: Command) -> None:
     moved = command("models", "activate", "cpu", "1.0.0", "--json").json()
     assert moved == {"model_name": "cpu", "version": "1.0.0", "previous_version": "1.0.1"}
     back = command("models", "rollback", "cpu")
-    assert (back.code, back.out) == (0, "cpu: 1.0.1 is active; before, 1.0.0 was\n")
+    assert (back.code, back.out) == (0, "cpu: 1.0.1 is active now; before, it was 1.0.0\n")
 
 
 def test_versions_are_deleted_and_cleaned_up(command: Command, saved: Path) -> None:
