@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -13,7 +12,7 @@ from ai_engine.api.service import Service
 from ai_engine.dashboard.pages import Shown, router
 from ai_engine.logs import configure
 from ai_engine.registry.registry import Registry
-from ai_engine.settings import Settings, check_reach, from_environment, variable
+from ai_engine.settings import Settings, check_reach, from_environment, origins
 from ai_engine.wiring import open_registry, upkeep
 
 
@@ -40,7 +39,8 @@ def _from_environment() -> Iterator[OpenArtifact]:
     settings = from_environment()
     check_reach(settings)
     # Whoever holds an application writes its log, unless the environment says how it is to be written.
-    if settings.log_level is not None or variable("log_format") in os.environ:
+    sources = origins()
+    if "environment" in (sources["log_level"], sources["log_format"]):
         configure(settings.log_level or "info", settings.log_format)
     with open_registry(settings) as registry, upkeep(registry, settings):
         yield registry, settings
