@@ -96,7 +96,8 @@ def error_table() -> str:
     return "\n".join(
         [
             "A code is public and never changes: it ends the `type` of a problem "
-            "(`urn:ai-engine:problem:…`), and is the `code` of an error that a command prints with `--json`.\n",
+            "(`urn:ai-engine:problem:…`), and is the `code` of an error that a command prints with "
+            "`--json`.\n",
             *lines,
             f"\nOf requests and commands that are refused for their form: {others}.",
         ]

@@ -193,8 +193,9 @@ def test_a_command_logs_as_it_is_told(tmp_path: Path) -> None:
     program = f"""
 import logging, sys
 from ai_engine.cli.main import run
-assert run(["models", "list", "--json", "--model-dir", {str(tmp_path)!r}, *sys.argv[1:]]) == 0
-logging.getLogger("ai_engine.test").info("a %s", "line")
+for _ in range(2):  # a line is written once, however often
+    assert run(["models", "list", "--json", "--model-dir", {str(tmp_path)!r}, *sys.argv[1:]]) == 0
+logging.getLogger("ai_engine.test").info("a %s", "line\\n2026-01-01T00:00:00.000Z\\x1b[2J")
 logging.getLogger("somebody.else").info("nothing of ours")
 try:
     raise ValueError("first\\nsecond")
@@ -213,10 +214,10 @@ except ValueError:
     assert all(line.startswith("    ") for line in quiet[1:])
     assert quiet[-2:] == ["    ValueError: first", "    second"]
     first, *_ = logged("--log-level", "info")
-    assert first.endswith("INFO ai_engine.test: a line")
+    assert first.endswith("INFO ai_engine.test: a line\\n2026-01-01T00:00:00.000Z\\x1b[2J")
     told = [json.loads(line) for line in logged("--log-level", "info", "--log-format", "json")]
     assert [(line["level"], line["message"]) for line in told] == [
-        ("info", "a line"),
+        ("info", "a line\n2026-01-01T00:00:00.000Z\x1b[2J"),
         ("error", "it failed"),
     ]
     assert told[1]["exception"].endswith("ValueError: first\nsecond")
