@@ -2,24 +2,69 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ai_engine.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from ai_engine.domain.errors import *  # noqa: F403
+    from ai_engine.domain.errors import AIEngineError as AIEngineError
+    from ai_engine.domain.errors import ArtifactCorruptedError as ArtifactCorruptedError
+    from ai_engine.domain.errors import BackupError as BackupError
+    from ai_engine.domain.errors import CatalogueCorruptedError as CatalogueCorruptedError
+    from ai_engine.domain.errors import CatalogueMismatchError as CatalogueMismatchError
+    from ai_engine.domain.errors import CatalogueUnavailableError as CatalogueUnavailableError
+    from ai_engine.domain.errors import ClosedError as ClosedError
+    from ai_engine.domain.errors import ConflictError as ConflictError
+    from ai_engine.domain.errors import InvalidInputError as InvalidInputError
+    from ai_engine.domain.errors import InvalidNameError as InvalidNameError
+    from ai_engine.domain.errors import MissingDependencyError as MissingDependencyError
+    from ai_engine.domain.errors import ModelLoadError as ModelLoadError
+    from ai_engine.domain.errors import ModelNotFoundError as ModelNotFoundError
+    from ai_engine.domain.errors import NewerCatalogueError as NewerCatalogueError
+    from ai_engine.domain.errors import NoPreviousVersionError as NoPreviousVersionError
+    from ai_engine.domain.errors import NotYetSupportedError as NotYetSupportedError
+    from ai_engine.domain.errors import OutcomeUnknownError as OutcomeUnknownError
+    from ai_engine.domain.errors import ReentrantCallError as ReentrantCallError
+    from ai_engine.domain.errors import RegistryNotFoundError as RegistryNotFoundError
+    from ai_engine.domain.errors import SerializationError as SerializationError
+    from ai_engine.domain.errors import StorageError as StorageError
+    from ai_engine.domain.errors import StorageFullError as StorageFullError
+    from ai_engine.domain.errors import TrainingFailedError as TrainingFailedError
+    from ai_engine.domain.errors import UnsafeDirectoryError as UnsafeDirectoryError
+    from ai_engine.domain.errors import VersionActiveError as VersionActiveError
+    from ai_engine.domain.errors import VersionExistsError as VersionExistsError
+    from ai_engine.domain.errors import VersionNotFoundError as VersionNotFoundError
     from ai_engine.models import ModelManager as ModelManager
     from ai_engine.models import ModelPerformance as ModelPerformance
 
+# Where each public name is to be found: importing the package alone costs nothing.
+_MODELS = frozenset(("ModelManager", "ModelPerformance"))
+_ERRORS = frozenset(
+    (
+        "AIEngineError ArtifactCorruptedError BackupError CatalogueCorruptedError CatalogueMismatchError "
+        "CatalogueUnavailableError ClosedError ConflictError InvalidInputError InvalidNameError "
+        "MissingDependencyError ModelLoadError ModelNotFoundError NewerCatalogueError "
+        "NoPreviousVersionError NotYetSupportedError OutcomeUnknownError ReentrantCallError "
+        "RegistryNotFoundError SerializationError StorageError StorageFullError TrainingFailedError "
+        "UnsafeDirectoryError VersionActiveError VersionExistsError VersionNotFoundError"
+    ).split()
+)
 
-def __getattr__(name: str) -> Any:
-    """Import what is asked for when it is asked for: importing the package alone costs nothing."""
-    if name in ("ModelManager", "ModelPerformance"):
-        from ai_engine import models
+if not TYPE_CHECKING:  # a type checker would take any name for one that is found here
 
-        return getattr(models, name)
-    from ai_engine.domain import errors
+    def __getattr__(name: str) -> object:
+        """Import what is asked for when it is asked for."""
+        if name in _MODELS:
+            from ai_engine import models
 
-    if name.endswith("Error") and hasattr(errors, name):
-        return getattr(errors, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return getattr(models, name)
+        if name in _ERRORS:
+            from ai_engine.domain import errors
+
+            return getattr(errors, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return sorted({"__version__", *_MODELS, *_ERRORS})

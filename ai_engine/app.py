@@ -10,8 +10,9 @@ from fastapi import FastAPI, Request
 from ai_engine.api.application import OpenArtifact, create_app
 from ai_engine.api.service import Service
 from ai_engine.dashboard.pages import Shown, router
+from ai_engine.logs import configure
 from ai_engine.registry.registry import Registry
-from ai_engine.settings import Settings, check_reach, from_environment
+from ai_engine.settings import Settings, check_reach, from_environment, origins
 from ai_engine.wiring import open_registry, upkeep
 
 
@@ -37,6 +38,10 @@ def _shown(request: Request) -> Shown:
 def _from_environment() -> Iterator[OpenArtifact]:
     settings = from_environment()
     check_reach(settings)
+    # Whoever holds an application writes its log, unless the environment says how it is to be written.
+    sources = origins()
+    if "environment" in (sources["log_level"], sources["log_format"]):
+        configure(settings.log_level or "info", settings.log_format)
     with open_registry(settings) as registry, upkeep(registry, settings):
         yield registry, settings
 

@@ -6,8 +6,9 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from itertools import islice
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 from ai_engine.domain import clock
 from ai_engine.domain.answers import (
@@ -23,7 +24,7 @@ from ai_engine.domain.answers import (
     TrainingRecord,
 )
 from ai_engine.domain.entities import PointerMove, Run, SavedVersion
-from ai_engine.domain.errors import InvalidInputError
+from ai_engine.domain.errors import AIEngineError, InvalidInputError
 from ai_engine.domain.filters import parse_search
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.registry import live_mappings
@@ -39,6 +40,10 @@ from ai_engine.registry.json_views import (
 from ai_engine.registry.registry import Registry
 from ai_engine.settings import Settings, from_environment
 from ai_engine.wiring import build_registry
+
+# Of active versions in one line, and characters of a name.
+_SHOWN: Final = 5
+_LONGEST: Final = 60
 
 __all__ = ["ModelManager", "ModelPerformance"]
 
@@ -116,6 +121,27 @@ class ModelManager:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def __repr__(self) -> str:
+        """Return where the models are, how many there are, and the first active versions, in one line."""
+        where = f"ModelManager {getattr(self, 'model_dir', '')!r}"
+        try:
+            names, actives = self.registry.names(), self.registry.actives()
+            _, versions, _ = self.registry.describe(limit=0)
+        except (AIEngineError, AttributeError) as error:  # closed, or not opened
+            return f"<{where}: not open ({type(error).__name__})>"
+        told = f"{len(names)} models, {versions} versions"
+        shown = [
+            f"{name[:_LONGEST]!r} {version[:_LONGEST]}" for name, version in islice(actives.items(), _SHOWN)
+        ]
+        more = ", …" if len(actives) > _SHOWN else ""
+        return f"<{where}: {told}; active: {', '.join(shown) or 'none'}{more}>"
+
+    def _repr_html_(self) -> str:
+        """Return the same for a notebook."""
+        from html import escape  # slow to import, and rarely needed
+
+        return f"<code>{escape(repr(self))}</code>"
 
     def close(self) -> None:
         """Let go of everything that is open. A closed manager raises ClosedError."""

@@ -35,6 +35,9 @@ class Settings:
     verify_rate: float = 8e6
     cleanup_keep: int | None = None
     cleanup_every: float = 86400.0
+    metrics_models: int = 100
+    log_level: str | None = None
+    log_format: str = "text"
 
 
 ABOUT = {
@@ -46,14 +49,22 @@ ABOUT = {
     "lock_timeout": "Seconds that a change waits for another program's before the database counts as locked.",
     "host": "Address that `serve` listens on.",
     "port": "Port that `serve` listens on.",
-    "allowed_hosts": "Names, separated by commas, under which the server may be addressed too.",
-    "no_auth": "Answer on addresses that other machines reach: whoever reaches them may do anything.",
+    "allowed_hosts": "More host names of this server, separated by commas.",
+    "no_auth": "Listen on addresses that other machines reach, without any authentication.",
     "max_body_bytes": "Largest request body, in bytes.",
-    "request_timeout": "Seconds for a client to send a head or 64 KiB of a body, or to take 64 KiB; 0: any.",
+    "request_timeout": "Seconds for a client to send a head or 64 KiB of a body, or to take 64 KiB; 0: none.",
     "training_timeout": "Seconds after which a training is ended.",
     "verify_rate": "Bytes a second at which `serve` re-reads artifacts to find rot; 0: never.",
     "cleanup_keep": "Versions of each model that `serve` keeps when it cleans up. Default: no clean-up.",
     "cleanup_every": "Seconds between two clean-ups of `serve`.",
+    "metrics_models": "Models that have series of their own in /metrics; 0: none.",
+    "log_level": "Least level that is logged. Default: info for `serve`, warning for every other command.",
+    "log_format": "How log lines are written to standard error: text, or json for one object a line.",
+}
+# Settings that take one of a few words.
+CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "log_level": ("debug", "info", "warning", "error", "critical"),
+    "log_format": ("text", "json"),
 }
 
 
@@ -61,6 +72,9 @@ _SWITCHES: Final = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromke
     ("0", "false", "no", "off"), False
 )
 _HOST_NAME: Final = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::[0-9]{1,5})?", re.ASCII)
+_SECRET: Final = re.compile(
+    r"([?&;#][^=&;#]*(?:pass|pwd|secret|token|key|credential|sig)[^=&;#]*=)[^&;#]*", re.IGNORECASE
+)
 
 
 def variable(name: str) -> str:
@@ -86,8 +100,42 @@ def from_environment(environment: Mapping[str, str] = os.environ, **given: Any) 
         if given.get(setting.name) is not None:
             values[setting.name] = given[setting.name]
         elif text:
-            values[setting.name] = _parsed(variable(setting.name), text, kind(setting.name))
+            values[setting.name] = _parsed(setting.name, text)
     return Settings(**values)
+
+
+def origins(environment: Mapping[str, str] = os.environ, **given: Any) -> dict[str, str]:
+    """Return where `from_environment` takes each setting from: ``flag``, ``environment`` or ``default``.
+
+    >>> origins({"AI_ENGINE_PORT": "80"}, host="::1")["port"]
+    'environment'
+    """
+    return {
+        setting.name: "flag"
+        if given.get(setting.name) is not None
+        else "environment"
+        if environment.get(variable(setting.name))
+        else "default"
+        for setting in fields(Settings)
+    }
+
+
+def without_secrets(url: str) -> str:
+    """Return a URL with its passwords replaced: rather too much than too little.
+
+    >>> without_secrets("postgresql://engine:s3cr:t@db/models?sslmode=require&sslpassword=x")
+    'postgresql://engine:***@db/models?sslmode=require&sslpassword=***'
+    >>> without_secrets("sqlite:///models.db")
+    'sqlite:///models.db'
+    """
+    scheme, colon, rest = url.partition("://")
+    if not colon:
+        return url
+    # A password may hold any sign, another @ or a slash included.
+    login, at, host = rest.rpartition("@")
+    user, hidden, _ = login.partition(":")
+    login = f"{user}:***" if hidden else user
+    return f"{scheme}://{login}{at}" + _SECRET.sub(r"\1***", host)
 
 
 def kind(name: str) -> type:
@@ -102,7 +150,12 @@ def kind(name: str) -> type:
     return type(default) if isinstance(default, (int, float)) else str
 
 
-def _parsed(name: str, text: str, wanted: type) -> Any:
+def _parsed(setting: str, text: str) -> Any:
+    name, wanted = variable(setting), kind(setting)
+    if setting in CHOICES:
+        if text.lower() not in CHOICES[setting]:
+            raise InvalidInputError(name, f"{text!r} is none of {', '.join(CHOICES[setting])}")
+        return text.lower()
     if wanted is str:
         return text
     if wanted is bool:

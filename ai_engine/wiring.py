@@ -27,7 +27,7 @@ from ai_engine.registry.model_cache import PROCESS
 from ai_engine.registry.registry import Registry
 from ai_engine.registry.stores import Stores
 from ai_engine.registry.upkeep import Upkeep
-from ai_engine.settings import DEFAULT_MODEL_DIR, Settings
+from ai_engine.settings import DEFAULT_MODEL_DIR, Settings, without_secrets
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +122,9 @@ def database_path(settings: Settings) -> str:
     if url.startswith(("postgresql://", "postgres://")):
         raise NotYetSupportedError("a catalogue in PostgreSQL does not work yet; use sqlite:///path")
     if not url.startswith(_SQLITE) or len(url) == len(_SQLITE):
-        raise InvalidInputError("AI_ENGINE_DATABASE_URL", f"{url!r} is not of the form sqlite:///path")
+        raise InvalidInputError(
+            "AI_ENGINE_DATABASE_URL", f"{without_secrets(url)!r} is not of the form sqlite:///path"
+        )
     return os.path.abspath(url.removeprefix(_SQLITE))
 
 

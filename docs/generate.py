@@ -6,22 +6,30 @@ import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import typer
+from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
+from ai_engine.api.instruments import Instruments
 from ai_engine.api.problems import STATUS
+from ai_engine.api.prometheus import exposition
 from ai_engine.catalogue.sql.tables import ENGINE_TABLES, SEED_TABLES
 from ai_engine.cli import main as cli
 from ai_engine.cli.main import ABOUT, EXIT_CODES
 from ai_engine.domain import errors
 from ai_engine.domain import filters as language
+from ai_engine.domain.error_codes import CODES, every_code
 from ai_engine.domain.errors import AIEngineError
 from ai_engine.domain.search import FIELDS, Kind
+from ai_engine.registry.json_views import health_shape
 from ai_engine.settings import ABOUT as SETTINGS
 from ai_engine.settings import Settings, variable
 from ai_engine.training.kinds import BUILT_IN
+from ai_engine.training.runner import TrainingRunner
+from ai_engine.wiring import open_registry
 
 TARGET = Path(__file__).parent / "reference.md"
 
@@ -101,13 +109,37 @@ def settings() -> str:
 
 def error_table() -> str:
     """Return every error with what it means, its HTTP status and its exit code."""
-    lines = ["| error | means | HTTP | exit code |", "|---|---|---|---|"]
+    lines = ["| error | code | means | HTTP | exit code |", "|---|---|---|---|---|"]
     for name, kind in vars(errors).items():
         if inspect.isclass(kind) and issubclass(kind, AIEngineError):
             first = (kind.__doc__ or "").split("\n\n")[0].replace("\n", " ")
             status = next((status for base, status in STATUS if issubclass(kind, base)), 500)
             code = next((code for base, code in EXIT_CODES if issubclass(kind, base)), 1)
-            lines.append(f"| `{name}` | {' '.join(first.split())} | {status} | {code} |")
+            public = CODES[kind]
+            lines.append(f"| `{name}` | `{public}` | {' '.join(first.split())} | {status} | {code} |")
+    others = ", ".join(f"`{one}`" for one in sorted(every_code() - set(CODES.values())))
+    return "\n".join(
+        [
+            "A code is public and never changes: it ends the `type` of a problem "
+            "(`urn:ai-engine:problem:…`), and is the `code` of an error that a command prints with "
+            "`--json`.\n",
+            *lines,
+            f"\nOf requests and commands that are refused for their form: {others}.",
+        ]
+    )
+
+
+def metrics() -> str:
+    """Return every metric of a registry that is empty, but those of the process."""
+    with TemporaryDirectory() as directory, open_registry(Settings(model_dir=directory)) as registry:
+        text = exposition(
+            Instruments(), registry, TrainingRunner(Settings()), health_shape(registry.health()), 1
+        ).decode()
+    lines = ["| metric | kind | what it tells |", "|---|---|---|"]
+    for family in text_string_to_metric_families(text):
+        if not family.name.startswith("process_"):
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            lines.append(f"| `{name}` | {family.type} | {family.documentation} |")
     return "\n".join(lines)
 
 
@@ -134,6 +166,9 @@ def reference() -> str:
             settings(),
             "## Errors",
             error_table(),
+            "## Metrics",
+            "`GET /metrics`, as Prometheus text, with the usual `process_*` besides.",
+            metrics(),
             "## Tables",
             tables(),
             "",

@@ -15,7 +15,7 @@ PACKAGE = Path(ai_engine.__file__).parent
 
 # Left to right; modules of one group never import each other.
 ORDER = [
-    {"version", "domain", "settings"},
+    {"version", "domain", "settings", "logs"},
     {"files"},
     {"catalogue", "artifacts", "directory", "formats"},
     {"registry"},

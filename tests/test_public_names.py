@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -56,9 +58,42 @@ def test_every_error_can_be_imported_from_the_package() -> None:
 
 def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Nonsense'"):
-        ai_engine.Nonsense  # noqa: B018
+        ai_engine.Nonsense  # type: ignore[attr-defined]  # noqa: B018  # which is what is tried
     assert ai_engine.ModelManager is ModelManager
     assert ai_engine.ModelPerformance is ModelPerformance
+
+
+def test_the_package_lists_its_public_names() -> None:
+    wanted = {name for name, value in vars(errors).items() if inspect.isclass(value)}
+    wanted = {name for name in wanted if getattr(errors, name).__module__ == errors.__name__}
+    assert dir(ai_engine) == sorted(wanted | {"ModelManager", "ModelPerformance", "__version__"})
+    assert all(hasattr(ai_engine, name) for name in dir(ai_engine))
+    for name in ("Mapping", "Sequence", "models_", "InvalidError", "_revive"):
+        assert not hasattr(ai_engine, name)
+
+
+def checked(tmp_path: Path, program: str) -> list[str]:
+    """Return what mypy says of somebody's program."""
+    (tmp_path / "program.py").write_text(program)
+    ran = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--no-incremental", "program.py"],
+        cwd=tmp_path,
+        env=os.environ | {"MYPYPATH": str(Path(ai_engine.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+    )
+    return ran.stdout.splitlines()
+
+
+def test_a_type_checker_knows_the_names_and_no_others(tmp_path: Path) -> None:
+    right = f"from ai_engine import {', '.join(dir(ai_engine))}\nreveal_type(ModelManager)\n"
+    said = checked(tmp_path, right)
+    assert "error" not in "".join(said), said
+    assert any("ai_engine.models.ModelManager" in line for line in said), said
+    for name in ("ModelManagr", "ModelNotFoundErorr", "Mapping", "annotations"):
+        said = checked(tmp_path, f"from ai_engine import {name}\nimport ai_engine\nai_engine.{name}\n")
+        wrong = [line for line in said if name in line and "error:" in line]
+        assert {line.split(":")[1] for line in wrong} == {"1", "3"}, said
 
 
 def imported_by(code: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""The application: its routes, what stands in front of them, and what it opens when it starts."""
+"""The FastAPI application: its routes, its middleware and its lifespan."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from starlette.middleware import Middleware
 
 from ai_engine.api import problems, schemas
 from ai_engine.api.clients import WhileConnected
+from ai_engine.api.failures import FailuresAsProblems
 from ai_engine.api.head_requests import HeadAsGet
+from ai_engine.api.hosts import KnownHosts
 from ai_engine.api.instruments import Instruments, Measured
 from ai_engine.api.lifetime import Lifetime, OpenArtifact
-from ai_engine.api.request_guard import Gate
+from ai_engine.api.request_limits import RequestLimits
+from ai_engine.api.request_log import RequestLog
 from ai_engine.api.routes import models, operations, train_predict
+from ai_engine.api.security_headers import SecurityHeaders
 from ai_engine.version import __version__
 
 __all__ = ["OpenArtifact", "create_app"]
@@ -57,9 +61,14 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         middleware=[
+            # What a request passes, outermost first.
+            Middleware(RequestLog),
             Middleware(HeadAsGet),
             Middleware(Measured, instruments=instruments),
-            Middleware(Gate, service=lifetime.service, hosts=hosts),
+            Middleware(SecurityHeaders),
+            Middleware(FailuresAsProblems, service=lifetime.service),  # those of all below, as an answer
+            Middleware(KnownHosts, hosts=hosts),
+            Middleware(RequestLimits),
             Middleware(WhileConnected),
         ],
         generate_unique_id_function=lambda route: route.name,

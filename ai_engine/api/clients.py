@@ -1,4 +1,4 @@
-"""Clients that hang up or dawdle: neither costs the server more than it must."""
+"""Cancel the work for clients that disconnect, and refuse bodies that come too slowly."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STRETCH: Final = 64 * 1024
 
 
 class WhileConnected:
-    """ASGI middleware: a body comes in steadily or is refused, and what nobody waits for is given up.
+    """ASGI middleware that refuses slow bodies, and cancels a request whose client has disconnected.
 
     Once the whole request is here, the end of the connection cancels its answer: what waits for a thread or
     for a core is dropped, and a training is ended. What a thread has begun runs to its end, so that nothing
@@ -58,7 +58,7 @@ class _Connection:
         self._missing = STRETCH  # bytes
 
     def watch(self) -> None:
-        """Cancel the work once the client has gone."""
+        """Cancel the work once the client has disconnected."""
         self._watching = asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:
@@ -68,7 +68,7 @@ class _Connection:
             self._work.cancel()
 
     def leave(self) -> None:
-        """End the watch: the answer is given, or is not to come."""
+        """Stop watching the connection."""
         if self._watching is not None:
             self._watching.cancel()
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document as a page of our own: no script, nothing from elsewhere."""
+"""Render the OpenAPI document as an HTML page without scripts or resources of other sites."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @cache
 def _pages() -> Environment:
-    """Return the templates; made for the first who looks, as the library takes its time to load."""
+    """Return the templates. They are loaded at first use, as the library takes long to import."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(
@@ -21,7 +21,7 @@ def _pages() -> Environment:
 
 
 def page(document: Mapping[str, Any], address: str = "") -> str:
-    """Return the page of an OpenAPI document (JSON values); `address` is what its paths begin with."""
+    """Return an OpenAPI document (JSON values) as HTML; `address` is put in front of its paths."""
     return (
         _pages()
         .get_template("documentation.html")
@@ -40,7 +40,7 @@ def page(document: Mapping[str, Any], address: str = "") -> str:
 
 
 def _operations(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield what the page tells of each endpoint (texts and rows of texts)."""
+    """Yield what the page shows of each endpoint (texts and rows of texts)."""
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             content = operation.get("requestBody", {}).get("content", {})

@@ -1,4 +1,4 @@
-"""HEAD: what GET would answer, without the body."""
+"""Answer HEAD requests as GET, without the body."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class HeadAsGet:
-    """ASGI middleware that has GET answer HEAD too, and keeps the body back."""
+    """ASGI middleware that answers HEAD by way of GET and leaves the body out."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

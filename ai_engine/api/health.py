@@ -1,4 +1,4 @@
-"""Whether the engine is well: asked at most once a second, and never by the one who cannot wait."""
+"""Probe the health of the registry, at most once a second, without keeping requests waiting."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OVERDUE: Final = 3.0
 
 
 class Health:
-    """The state of a registry, probed in a thread by one caller for all.
+    """The health of a registry, probed in a thread, once for all who ask.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Health:
         self._readers = CapacityLimiter(2)
 
     async def state(self) -> dict[str, Any]:
-        """Return what `Registry.health` said, at most a second ago or as long ago as it needs."""
+        """Return the newest answer of `Registry.health`, at most a second old unless the database is slow."""
         loop = asyncio.get_running_loop()
         # A test client has a new loop for every request, in which nobody can wait for a task of the last one.
         if (
@@ -70,7 +70,7 @@ class Health:
         return (self._last or _state("degraded", reason)) | {"status": "degraded", "reason": reason}
 
     async def unable(self) -> str | None:
-        """Return why no model can be served, if none can: neither the database nor the memory can be read."""
+        """Return why no model can be served; None where models can."""
         with move_on_after(PATIENCE):
             try:
                 await to_thread.run_sync(self._registry.names, abandon_on_cancel=True, limiter=self._readers)
@@ -80,7 +80,7 @@ class Health:
         return f"the database has not answered for {PATIENCE:g} s"
 
     async def actives(self) -> dict[str, str]:
-        """Return the active versions as of now; as of the last time where the database keeps us waiting."""
+        """Return the active versions; the last known ones where the database is slow."""
         with move_on_after(PATIENCE):
             self._actives = await to_thread.run_sync(
                 self._registry.actives, abandon_on_cancel=True, limiter=self._readers

@@ -1,10 +1,10 @@
-"""What every request was: counted here, told by exposition.py."""
+"""Count and time requests and predictions; `prometheus.py` writes them out."""
 
 from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,6 +18,8 @@ BUCKETS: Final = (
     *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0),
 )
 
+# Models whose predictions are counted: a name costs half a kilobyte, and may be deleted the next moment.
+MOST_MODELS: Final = 10_000
 
 # Counted for a client that had gone before its answer; the number that nginx gives it.
 NOBODY: Final = 499
@@ -25,26 +27,48 @@ NOBODY: Final = 499
 
 @dataclass(slots=True)
 class Times:
-    """How long requests took: how many of them no longer than each of BUCKETS, and longer; seconds in all."""
+    """A histogram of durations: how many up to each of BUCKETS and above, and their sum in seconds."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
     total: float = 0.0
 
+    def add(self, seconds: float) -> None:
+        """Count one more."""
+        self.counts[bisect_left(BUCKETS, seconds)] += 1
+        self.total += seconds
+
+
+@dataclass(slots=True)
+class Predictions:
+    """Predictions of one model: their durations, and how many rows were answered."""
+
+    times: Times = field(default_factory=Times)
+    rows: int = 0
+
 
 class Instruments:
-    """The requests of one application, counted by the one thread of its event loop."""
+    """Requests and predictions of one application, counted by the one thread of its event loop."""
 
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, str, str]] = Counter()  # by method, route and status
         self.seconds: defaultdict[tuple[str, str], Times] = defaultdict(Times)  # by method and route
+        # By model, the one that was asked last at the end.
+        self.predictions: OrderedDict[str, Predictions] = OrderedDict()
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request."""
         label = method if method in _METHODS else "other"
         self.requests[label, route, str(status)] += 1
-        times = self.seconds[label, route]
-        times.counts[bisect_left(BUCKETS, seconds)] += 1
-        times.total += seconds
+        self.seconds[label, route].add(seconds)
+
+    def predicted(self, model: str, rows: int, seconds: float) -> None:
+        """Count a request for predictions of a model."""
+        told = self.predictions.setdefault(model, Predictions())
+        told.times.add(seconds)
+        told.rows += rows
+        self.predictions.move_to_end(model)
+        if len(self.predictions) > MOST_MODELS:  # what starts anew is a counter's right
+            self.predictions.popitem(last=False)
 
 
 class Measured:

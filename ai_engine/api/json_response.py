@@ -1,4 +1,4 @@
-"""What goes out: JSON in which every number is one that JSON has."""
+"""JSON responses; NaN and the infinities become null."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ai_engine.registry.json_views import to_json
 
 
 class Answer(JSONResponse):
-    """A JSON body."""
+    """A response with a JSON body."""
 
     def render(self, content: Any) -> bytes:
         """Return `content` (JSON values) as bytes."""

@@ -1,4 +1,4 @@
-"""From nothing to a running service and back: by the application's lifespan, or at the first request."""
+"""Start and stop the service: with the application's lifespan, or at the first request."""
 
 from __future__ import annotations
 

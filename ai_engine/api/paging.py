@@ -1,4 +1,4 @@
-"""Page tokens: the last entry of a page, so that the next one starts behind it whatever was saved since."""
+"""Page tokens: they encode the last entry of a page, so that later saves do not shift the next one."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def page_token(position: Position, sort: str | None = None) -> str:
 
 
 def read_token(token: str, sort: str | None = None) -> Position:
-    """Return where a page starts. Raises InvalidInputError where no page in this order gave the token."""
+    """Return the position that a token encodes. Raises InvalidInputError where it is none of this order."""
     try:
         padded = token + "=" * (-len(token) % 4)
         value, seq, *order = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (ValueError, TypeError, RecursionError):
         raise _no_token() from None
     if order != ([] if sort is None else [sort]):
-        raise InvalidInputError("page_token", "is of another sort; ask for the first page without it")
+        raise InvalidInputError("page_token", "belongs to another sort; ask for the first page without it")
     if type(seq) is not int or not 0 <= seq <= _LARGEST or not _is_value(value, sort):
         raise _no_token()
     return Position(value, seq)
@@ -46,4 +46,6 @@ def _is_value(value: object, sort: str | None) -> bool:
 
 
 def _no_token() -> InvalidInputError:
-    return InvalidInputError("page_token", "is not one; give a next_page_token as it was answered, or none")
+    return InvalidInputError(
+        "page_token", "is no page token; give a next_page_token as it was answered, or none"
+    )

@@ -1,8 +1,7 @@
-"""The one table from an error to its HTTP status, and the body that tells of it (RFC 9457)."""
+"""Map errors to HTTP status codes and problem bodies (RFC 9457)."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from ai_engine.api.json_response import Answer
 from ai_engine.domain import errors
+from ai_engine.domain.error_codes import PROBLEM, Refusal, code_of
 from ai_engine.domain.errors import AIEngineError, InvalidInputError
 
 # The first line whose class fits counts, so a class stands above its base.
@@ -34,8 +34,8 @@ STATUS: tuple[tuple[type[AIEngineError], int], ...] = (
     (errors.TrainingFailedError, 500),
 )
 UNEXPECTED = (
-    "the server failed in a way that nobody foresaw; nothing more is known here. "
-    "Its log has the details, under the time of this answer."
+    "the server failed in a way that was not foreseen. Its log has the details, under the X-Request-ID of "
+    "this answer."
 )
 _LONGEST_DETAIL: Final = 2000
 _TITLES = {
@@ -54,38 +54,42 @@ _TITLES = {
 
 
 class RefusedError(Exception):
-    """A request that is refused for how it was sent and not for what it says."""
+    """A request that is refused for how it was sent, such as its size or its Host."""
 
-    def __init__(self, status: int, kind: str, detail: str) -> None:
-        self.status, self.kind, self.detail = status, kind, detail
+    def __init__(self, status: int, code: Refusal, detail: str) -> None:
+        self.status, self.code, self.detail = status, code, detail
         super().__init__(detail)
 
 
 def stopping() -> RefusedError:
-    """Return the refusal of what would take longer than the server lives."""
-    return RefusedError(503, "stopping", "the server is stopping, and this was ended; nothing was saved")
+    """Return the error for work that the end of the server cut short."""
+    return RefusedError(
+        503,
+        "stopping",
+        "the server is stopping and cancelled this request; nothing was saved. Send it again later",
+    )
 
 
 def problem(
     status: int,
-    kind: str,
+    code: str,
     detail: str,
     headers: Mapping[str, str] | None = None,
     **more: Any,  # JSON values
 ) -> Answer:
-    """Return the answer that tells a problem.
+    """Return a problem as an answer.
 
     Parameters
     ----------
-    kind : str
-        What programs tell problems apart by; ``version-exists``.
+    code : str
+        By which programs tell problems apart, such as ``version-exists``; `domain/error_codes.py` has them.
     detail : str
         A sentence that says what to do.
     """
     if len(detail) > _LONGEST_DETAIL:  # it may quote what was sent
         detail = f"{detail[:_LONGEST_DETAIL]}…"
     body = {
-        "type": f"urn:ai-engine:problem:{kind}",
+        "type": f"{PROBLEM}{code}",
         "title": _TITLES.get(status, "Error"),
         "status": status,
         "detail": detail,
@@ -106,7 +110,7 @@ def of_error(error: AIEngineError) -> Answer:
         more["errors"] = [
             {"field": error.field[:_LONGEST_DETAIL], "problem": error.problem[:_LONGEST_DETAIL]}
         ]
-    return problem(status, kind_of(type(error)), str(error), _patience(status), **more)
+    return problem(status, code_of(type(error)), str(error), _patience(status), **more)
 
 
 def not_started(error: AIEngineError) -> Answer:
@@ -114,21 +118,12 @@ def not_started(error: AIEngineError) -> Answer:
     return problem(503, "not-started", f"the service cannot be started: {error}", _patience(503))
 
 
-def kind_of(error: type[AIEngineError]) -> str:
-    """Spell the class of an error as the problem's kind.
-
-    >>> kind_of(errors.VersionExistsError)
-    'version-exists'
-    """
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", error.__name__.removesuffix("Error")).lower()
-
-
 def _patience(status: int) -> dict[str, str]:
     return {"Retry-After": "5"} if status == 503 else {}
 
 
 def install(app: FastAPI) -> None:
-    """Have every error of an application answered as a problem."""
+    """Register handlers that answer every error of an application as a problem."""
     app.add_exception_handler(AIEngineError, _ours)
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -149,7 +144,7 @@ def of_refusal(error: RefusedError) -> Answer:
     """Return the answer for a request that is refused for how it was sent."""
     # What is left of a body that does not come is nothing to wait for.
     headers = {"Connection": "close"} if error.status == 408 else _patience(error.status)
-    return problem(error.status, error.kind, error.detail, headers)
+    return problem(error.status, error.code, error.detail, headers)
 
 
 async def _invalid(_: Request, error: Exception) -> Answer:
@@ -158,7 +153,7 @@ async def _invalid(_: Request, error: Exception) -> Answer:
 
 
 def of_found(found: Sequence[Mapping[str, Any]]) -> Answer:
-    """Return the answer for what a validation found; each finding as pydantic tells it."""
+    """Return the answer for validation errors, as pydantic lists them."""
     told = [{"field": _field(one["loc"]), "problem": _sentence(one)} for one in found]
     detail = "; ".join(f"{one['field']}: {one['problem']}" for one in told)
     return problem(422, "invalid-input", detail, errors=told)
@@ -179,13 +174,13 @@ async def _http(request: Request, error: Exception) -> Answer:
     assert isinstance(error, HTTPException)
     path = request.url.path[:200]
     if error.status_code == 404:
-        return problem(404, "no-such-path", f"there is nothing at {path}; GET /docs lists every endpoint")
+        return problem(404, "no-such-path", f"there is no endpoint {path}; GET /docs lists all of them")
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
         return problem(
             405,
             "method-not-allowed",
-            f"{path} does not answer {request.method}; it answers {allowed or 'other methods'}",
+            f"{path} does not support {request.method}; use {allowed or 'another method'}",
             error.headers,
         )
     return problem(error.status_code, "http", str(error.detail), error.headers)

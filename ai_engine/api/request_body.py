@@ -1,4 +1,4 @@
-"""What comes in: JSON read strictly, because what is let through here would surprise somebody later."""
+"""Read JSON bodies strictly: UTF-8, finite numbers, each key once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SMALL: Final = 64 * 1024
 
 
 async def json_text(request: Request) -> bytes:
-    """Return the body of a request, which is said to be JSON and not read yet.
+    """Return the body of a request as bytes that are declared to be JSON.
 
     Raises
     ------
@@ -102,19 +102,19 @@ def read_object(data: bytes) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> None:
-    raise InvalidInputError(_FIELD, f"holds {name}, which JSON does not have; give null for what is unknown")
+    raise InvalidInputError(_FIELD, f"contains {name}, which is not JSON; give null for an unknown number")
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if math.isinf(number):
-        raise InvalidInputError(_FIELD, f"holds {text[:40]}, which is too large for a number")
+        raise InvalidInputError(_FIELD, f"contains the number {text[:40]}, which is too large")
     return number
 
 
 def _whole(text: str) -> int:
     if len(text) > _MOST_DIGITS:
-        raise InvalidInputError(_FIELD, f"holds a number of {len(text)} digits, which is too large")
+        raise InvalidInputError(_FIELD, f"contains a number of {len(text)} digits, which is too large")
     return int(text)
 
 
@@ -128,7 +128,7 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _second(pairs: list[tuple[str, Any]]) -> str:
-    """Return the first key (of any values) that was there before."""
+    """Return the first key that occurs twice (with any values)."""
     seen: set[str] = set()
     for key, _ in pairs:
         if key in seen:
@@ -143,4 +143,4 @@ def _check_unicode(value: dict[str, Any]) -> None:
     except RecursionError:  # writing nests a little deeper than reading
         raise InvalidInputError(_FIELD, "is nested too deeply; rows are flat objects") from None
     except UnicodeEncodeError:
-        raise InvalidInputError(_FIELD, "holds text that is not Unicode: half of a surrogate pair") from None
+        raise InvalidInputError(_FIELD, "contains a lone surrogate, which is not valid Unicode") from None

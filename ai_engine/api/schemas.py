@@ -29,7 +29,7 @@ class Reply(BaseModel):
 
 
 class TrainRequest(Request):
-    """What to train, and on which rows."""
+    """A training: the kind of model, the rows, and how to train on them."""
 
     model_type: str = Field(
         description=f"One of {', '.join(BUILT_IN)}, or what an installed package adds.",
@@ -44,13 +44,13 @@ class TrainRequest(Request):
 
 
 class ActivateRequest(Request):
-    """Which version becomes active."""
+    """The version to activate."""
 
     version: str = Field(min_length=1, max_length=1000)
 
 
 class PredictRequest(Request):
-    """What to predict from."""
+    """The rows to predict from."""
 
     data: list[Row] = Field(min_length=1, description="The newest rows last; at least one.")
     version: str | None = Field(None, max_length=1000, description="Default: the active one.")
@@ -58,7 +58,7 @@ class PredictRequest(Request):
 
 
 class Problem(Reply):
-    """What is wrong, and what to do (RFC 9457)."""
+    """An error: what is wrong, and what to do about it (RFC 9457)."""
 
     type: str
     title: str
@@ -68,7 +68,7 @@ class Problem(Reply):
 
 
 class Numbers(Reply):
-    """What was measured on rows that the fit never saw; null is unknown."""
+    """Numbers measured on rows held out of the training; null is unknown."""
 
     mae: float | None
     mse: float | None
@@ -89,7 +89,7 @@ class Performance(Numbers):
 
 
 class TargetMetrics(Reply):
-    """How well one target is predicted, on rows that the fit never saw; null where it does not apply."""
+    """Metrics of one target on rows held out of the training; null where one does not apply."""
 
     mae: float | None = Field(description="Mean absolute error, in the target's unit.")
     mse: float | None = Field(description="Mean squared error.")
@@ -98,7 +98,7 @@ class TargetMetrics(Reply):
         description="Share of correct rows; for numbers, share within 10 % of the target's training range."
     )
     confidence_score: float | None = Field(description="Share of values inside their 90 % interval.")
-    baseline_mae: float | None = Field(description="Mean absolute error of a naive answer.")
+    baseline_mae: float | None = Field(description="Mean absolute error of a baseline.")
     skill: float | None = Field(description="1 - mae / baseline_mae.")
 
 
@@ -136,11 +136,13 @@ class TrainReply(Reply):
     timestamp: str
     persisted: bool
     active: bool
-    algorithms: list[str] = Field(description="What was fitted and is in the version.")
+    algorithms: list[str] = Field(description="Algorithms that were fitted and are in the version.")
     cleaning: dict[str, int | dict[str, int] | list[str]] = Field(
-        description="What was done to the rows, and to how many; columns with missing values or left out."
+        description="How rows were cleaned, and how many; columns with missing values or ignored."
     )
-    activation_reason: str | None = Field(None, description="Where it was to be found out by comparing.")
+    activation_reason: str | None = Field(
+        None, description="Why it was activated or not, where versions were compared."
+    )
 
 
 class Run(Reply):
@@ -182,7 +184,7 @@ class Version(Reply):
 
 
 class VersionWithHistory(Version):
-    """A version and how it came to be."""
+    """A version and its training history."""
 
     training_history: list[Run] = Field(description="Newest first.")
 
@@ -196,7 +198,7 @@ class VersionsReply(Reply):
 
 
 class SystemInfo(Reply):
-    """Where models are kept."""
+    """Where the models are stored."""
 
     model_manager_active: bool
     persistence_enabled: bool
@@ -242,7 +244,7 @@ class ModelsReply(Reply):
 
 
 class PerformanceReply(Reply):
-    """What was measured of a version."""
+    """The measurements of a version."""
 
     model_name: str
     version: str
@@ -260,7 +262,7 @@ class MetricComparison(Reply):
 
 
 class CompareReply(Reply):
-    """Metrics side by side, with their differences to the first version that was named."""
+    """Metrics of several versions, with their differences to the first one."""
 
     model_name: str
     versions: list[str]
@@ -269,7 +271,7 @@ class CompareReply(Reply):
 
 
 class PointerReply(Reply):
-    """Where the active pointer is and was."""
+    """The active version, and the one that was active before."""
 
     model_name: str
     version: str
@@ -277,14 +279,14 @@ class PointerReply(Reply):
 
 
 class Removed(Reply):
-    """A version that is gone."""
+    """A version that was removed."""
 
     name: str
     version: str
 
 
 class CleanupReply(Reply):
-    """What a clean-up removed."""
+    """The versions that a clean-up removed."""
 
     status: Literal["success"]
     message: str
@@ -295,7 +297,7 @@ class CleanupReply(Reply):
 
 
 class Prediction(Reply):
-    """A prediction, of which each kind of model gives some fields.
+    """A prediction; each kind of model gives some of the fields.
 
     A forecast has `vm_id`, `step`, `timestamp`, and for each target `name`, `name_lower` and `name_upper`; an
     anomaly `is_anomaly` and `score`; others `value`, with `lower` and `upper` or with `probabilities`.
@@ -316,7 +318,7 @@ class Prediction(Reply):
 
 
 class PredictReply(Reply):
-    """Predictions: one an input row, or one a VM and step for forecasts."""
+    """Predictions: one for each row, or, for forecasts, one for each VM and step."""
 
     model_name: str
     version: str
@@ -324,7 +326,7 @@ class PredictReply(Reply):
 
 
 class Persistence(Reply):
-    """Whether what is saved will be there tomorrow."""
+    """Whether changes are stored durably, and what still waits for the database."""
 
     enabled: bool
     reason: str | None
@@ -335,7 +337,7 @@ class Persistence(Reply):
 
 
 class HealthReply(Reply):
-    """Whether the engine is well."""
+    """The health of the engine."""
 
     status: Literal["healthy", "degraded"]
     version: str
@@ -345,7 +347,7 @@ class HealthReply(Reply):
 
 
 class LiveReply(Reply):
-    """The process lives."""
+    """The process is alive."""
 
     status: Literal["alive"]
 
@@ -371,7 +373,7 @@ _TOLD = {
 
 
 def read(schema: type[_Body], body: dict[str, Any]) -> _Body:
-    """Return a body (JSON values) as its class. Raises InvalidInputError naming the field."""
+    """Validate a body (JSON values) and return it as its class. Raises InvalidInputError naming the field."""
     try:
         return schema.model_validate(body)
     except ValidationError as error:

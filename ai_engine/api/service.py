@@ -1,4 +1,4 @@
-"""What the endpoints share while the application runs."""
+"""State that the endpoints of a running application share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NAMED_IN_ERRORS = 10
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The parts of a running application; made when it starts, gone when it ends."""
+    """The parts of a running application, from its start to its end."""
 
     registry: Registry
     settings: Settings
@@ -50,7 +50,7 @@ class Service:
         return self.registry.number(name, version)
 
     def load(self, name: str, version: str) -> object:
-        """Return the object of a version, which `version` found. Raises VersionNotFoundError."""
+        """Return the object of a version. Raises VersionNotFoundError where it was deleted meanwhile."""
         model = self.registry.load(name, version)
         if model is None:  # deleted since it was found
             raise VersionNotFoundError(name, version)
@@ -58,7 +58,7 @@ class Service:
 
 
 def address_of(request: Request) -> str:
-    """Return what the application's addresses begin with: ``/ai`` where it is mounted there, else nothing."""
+    """Return the path under which the application is mounted, such as ``/ai``; else an empty text."""
     return str(request.scope.get("root_path", "")).rstrip("/")
 
 

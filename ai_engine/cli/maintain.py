@@ -1,4 +1,4 @@
-"""`doctor`, `backup` and `restore`: what an operator does at three in the morning."""
+"""The commands `doctor`, `backup` and `restore`."""
 
 from __future__ import annotations
 
@@ -30,25 +30,27 @@ def register(root: typer.Typer) -> None:
 @with_settings(*STORAGE)
 def doctor(
     settings: Settings,
-    repair: Annotated[bool, typer.Option("--repair", help="Put right what cannot lose anything.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Repair whatever can be repaired without loss.")
+    ] = False,
     rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Make a lost or damaged database again from the files.")
+        bool, typer.Option("--rebuild", help="Rebuild a lost or damaged database from the files.")
     ] = False,
     accept_loss: Annotated[
-        bool, typer.Option("--accept-loss", help="Begin with an empty database instead; the files stay.")
+        bool, typer.Option("--accept-loss", help="Start with an empty database instead; the files are kept.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check that every version has its bytes and every byte its version.
+    """Check that every version has its files, and every file its version.
 
-    Exit code 0: nothing is wrong, or all of it was put right; 1: something is.
+    Exit code 0: nothing is wrong, or everything was repaired; 1: something is still wrong.
     """
     from ai_engine.registry.doctor import Doctor
     from ai_engine.wiring import build_stores
 
     if rebuild and accept_loss:
         raise InvalidInputError(
-            "--accept-loss", "goes without --rebuild: one restores what the other gives up"
+            "--accept-loss", "cannot be combined with --rebuild: one restores what the other gives up"
         )
     restored, lost = _rebuilt(settings, accept_loss) if rebuild or accept_loss else ([], [])
     stores = build_stores(settings, must_exist=not (rebuild or accept_loss))
@@ -67,7 +69,7 @@ def doctor(
 
 
 def _rebuilt(settings: Settings, accept_loss: bool) -> tuple[list[str], list[str]]:
-    """Put a new database in the place of a lost one; return what was restored and what could not be."""
+    """Replace a lost database; return the versions that were restored, and what could not be."""
     from ai_engine.recovery import recover
 
     done = recover(settings, from_files=not accept_loss)
@@ -80,7 +82,7 @@ def _print_findings(findings: list[Finding], restored: list[str], lost: list[str
     for problem in lost:
         print(f"not restored: {problem}")
     if not findings:
-        print("healthy: every version has its bytes, and every byte its version")
+        print("healthy: every version has its files, and every file its version")
         return
     print_table(
         ("", "what", "where", "what is wrong"),
@@ -96,7 +98,7 @@ def backup(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Copy everything into a directory, as it is at one moment, while others go on writing."""
+    """Copy the whole registry, as it is at one moment, into a directory; others may go on writing."""
     from ai_engine.backup import back_up
 
     with _progress("copying") as progress:
@@ -111,7 +113,7 @@ def restore(
     source: Annotated[str, typer.Argument(help="The directory of a backup.", show_default=False)],
     as_json: AsJson = False,
 ) -> None:
-    """Put a backup into an empty model directory and check every byte of it."""
+    """Restore a backup into an empty model directory, and verify every byte."""
     from ai_engine.backup import restore as restore_backup
 
     with _progress("checking") as progress:
@@ -136,7 +138,7 @@ def _print(told: dict[str, Any], sentence: str, as_json: bool) -> None:
 
 @contextmanager
 def _progress(what: str) -> Iterator[Progress]:
-    """Show how far a long work is, where somebody looks."""
+    """Show a progress bar on a terminal."""
     if not sys.stderr.isatty():
         yield lambda _done, _total: None
         return

@@ -1,4 +1,4 @@
-"""`models`: list, show, compare, activate, rollback, delete, cleanup, export."""
+"""The commands of `ai-engine models`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ from typing import Annotated, Any
 
 import typer
 
-from ai_engine.cli.options import STORAGE, AsJson, Name, Version, with_settings
+from ai_engine.cli.completion import model_versions
+from ai_engine.cli.options import (
+    STORAGE,
+    AsJson,
+    Name,
+    OptionalName,
+    OptionalVersion,
+    Version,
+    with_settings,
+)
 from ai_engine.cli.output import print_facts, print_json, print_table, printable
 from ai_engine.domain.answers import Removed, VersionInfo
 from ai_engine.domain.clock import to_iso
@@ -27,9 +36,11 @@ from ai_engine.settings import Settings
 from ai_engine.wiring import open_registry
 
 _NAMED_IN_ERRORS = 10
+# A screen or two; a registry may hold a million.
+_LISTED = 50
 
 app = typer.Typer(
-    help="List, compare, activate and forget versions.", rich_markup_mode=None, no_args_is_help=True
+    help="List, compare, activate and delete versions.", rich_markup_mode=None, no_args_is_help=True
 )
 
 
@@ -42,12 +53,12 @@ def register(root: typer.Typer) -> None:
 @with_settings(*STORAGE)
 def list_(
     settings: Settings,
-    name: Annotated[str | None, typer.Option(help="Only this model.", show_default=False)] = None,
+    name: OptionalName = None,
     where: Annotated[
         str | None,
         typer.Option(
             "--filter",
-            help='Only versions of which this is true, such as "is_active and (mae < 0.5 or '
+            help='Only versions that match this filter, such as "is_active and (mae < 0.5 or '
             "metadata.team = 'ops')\".",
             show_default=False,
         ),
@@ -60,13 +71,15 @@ def list_(
             show_default=False,
         ),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only so many.", show_default=False)] = None,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many versions; 0: all.")] = _LISTED,
+    everything: Annotated[bool, typer.Option("--all", help="List every version, as --limit 0 does.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List versions."""
+    """List versions: the first 50, unless told otherwise."""
     search = parse_search(where, sort)
+    most = None if everything or limit == 0 else limit
     with open_registry(settings, must_exist=True) as registry:
-        entries, total, _ = registry.describe(name, limit, search=search)
+        entries, total, _ = registry.describe(name, most, search=search)
     if as_json:
         print_json({"models": [entry_shape(entry) for entry in entries], "total_models": total})
         return
@@ -85,7 +98,7 @@ def list_(
         right=("mean error", "skill"),
     )
     if len(entries) < total:
-        print(f"… and {total - len(entries)} more")
+        print(f"… and {total - len(entries)} more; --all lists every one of them, --filter some")
 
 
 @app.command()
@@ -95,14 +108,14 @@ def index(
     field: Annotated[str, typer.Argument(help="Such as metadata.team.", show_default=False)],
     as_json: AsJson = False,
 ) -> None:
-    """Make filters on a field quick among very many versions, for a little more work at every save."""
+    """Create an index on a field, for quick filters on it; each save then takes a little longer."""
     wanted = parse_field(field)
     with open_registry(settings, must_exist=True) as registry:
         registry.index(wanted)
     if as_json:
         print_json({"field": wanted.name, "indexed": True})
     else:
-        print(f"{wanted.name} has an index")
+        print(f"{wanted.name} is indexed")
 
 
 def _row(entry: VersionInfo) -> tuple[object, ...]:
@@ -131,12 +144,10 @@ def _trained(entry: VersionInfo) -> Mapping[str, Any]:
 def show(
     settings: Settings,
     name: Name,
-    version: Annotated[
-        str | None, typer.Argument(help="Default: the active one.", show_default=False)
-    ] = None,
+    version: OptionalVersion = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a version: what it is, what was measured of it, and how it was trained."""
+    """Show a version, its measurements and its training history."""
     with open_registry(settings, must_exist=True) as registry:
         found = registry.require(name, version)
         ((entry, *_), *_) = registry.describe(name, search=EVERYTHING.of(None, found.version))
@@ -183,7 +194,10 @@ def show(
 def compare(
     settings: Settings,
     name: Name,
-    versions: Annotated[list[str], typer.Argument(help="Two or more versions.", show_default=False)],
+    versions: Annotated[
+        list[str],
+        typer.Argument(help="Two or more versions.", show_default=False, autocompletion=model_versions),
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Put the metrics of versions side by side, with their differences to the first one."""
@@ -211,7 +225,7 @@ def compare(
 @app.command()
 @with_settings(*STORAGE)
 def activate(settings: Settings, name: Name, version: Version, as_json: AsJson = False) -> None:
-    """Make a version the active one."""
+    """Activate a version."""
     with open_registry(settings, must_exist=True) as registry:
         _print_moved(name, registry.activate(name, version), as_json)
 
@@ -219,7 +233,7 @@ def activate(settings: Settings, name: Name, version: Version, as_json: AsJson =
 @app.command()
 @with_settings(*STORAGE)
 def rollback(settings: Settings, name: Name, as_json: AsJson = False) -> None:
-    """Make the version active again that was active before."""
+    """Activate the version that was active before."""
     with open_registry(settings, must_exist=True) as registry:
         _print_moved(name, registry.roll_back(name), as_json)
 
@@ -230,19 +244,19 @@ def _print_moved(name: str, move: PointerMove, as_json: bool) -> None:
         print_json({"model_name": name, **moved})
     else:
         before = moved["previous_version"]
-        print(f"{name}: {moved['version']} is active; before, {before or 'none'} was")
+        print(f"{name}: {moved['version']} is active now; before, it was {before or 'none'}")
 
 
 @app.command()
 @with_settings(*STORAGE)
 def delete(settings: Settings, name: Name, version: Version, as_json: AsJson = False) -> None:
-    """Forget a version and free its bytes; never the active one."""
+    """Delete a version and free its bytes. The active version cannot be deleted."""
     with open_registry(settings, must_exist=True) as registry:
         freed = registry.delete(name, version)
     if as_json:
         print_json({"model_name": name, "version": version, "freed_bytes": freed})
     else:
-        print(f"{name}: {version} is deleted")
+        print(f"{name} {version} is deleted")
 
 
 @app.command()
@@ -251,11 +265,12 @@ def history(
     settings: Settings,
     name: Name,
     at: Annotated[
-        datetime | None, typer.Option(help="Only what was active at this moment, in UTC.", show_default=False)
+        datetime | None,
+        typer.Option(help="Only the version that was active at this moment, in UTC.", show_default=False),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell which version was active when, who made it so, and why."""
+    """Show which version was active when, who activated it, and why."""
     with open_registry(settings, must_exist=True) as registry:
         if not registry.versions(name):
             raise ModelNotFoundError(name)
@@ -263,7 +278,7 @@ def history(
         active = registry.active_at(name, at.replace(tzinfo=UTC)) if at is not None else None
     if at is not None:
         print_json({"version": active}) if as_json else print(
-            active or "none was active, or none is recorded"
+            active or "no version was active then, or none is recorded"
         )
         return
     told = [
@@ -286,24 +301,30 @@ def history(
 def cleanup(
     settings: Settings,
     keep: Annotated[
-        int | None, typer.Option(min=1, help="So many of the highest of each model. Default: 5, alone.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Keep this many of the highest versions of each model. Default, alone: 5.",
+        ),
     ] = None,
     younger_than: Annotated[
-        float | None, typer.Option(min=0.001, help="All that were saved within so many days.")
+        float | None, typer.Option(min=0.001, help="Keep versions that were saved within this many days.")
     ] = None,
-    best: Annotated[int | None, typer.Option(min=1, help="So many of the best of each model.")] = None,
+    best: Annotated[
+        int | None, typer.Option(min=1, help="Keep this many of the best versions of each model.")
+    ] = None,
     by: Annotated[str, typer.Option(help="The metric that --best goes by.")] = "mae",
     keep_previous: Annotated[
-        bool, typer.Option("--keep-previous", help="The version that a rollback would return to.")
+        bool, typer.Option("--keep-previous", help="Keep the version that a rollback would return to.")
     ] = False,
-    name: Annotated[str | None, typer.Option(help="Only of this model.", show_default=False)] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be removed.")] = False,
+    name: OptionalName = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report what would be removed.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Forget the versions that no option keeps, and free their bytes.
+    """Delete the versions that no option keeps, and free their bytes.
 
-    The active version of each model and those that are pinned always stay.
+    The active version of each model and pinned versions are always kept.
     """
     if keep is younger_than is best is None:
         keep = 5
@@ -328,14 +349,14 @@ def cleanup(
 @app.command()
 @with_settings(*STORAGE)
 def pin(settings: Settings, name: Name, version: Version, as_json: AsJson = False) -> None:
-    """Keep a version from every clean-up."""
+    """Pin a version: clean-ups keep it."""
     _pin(settings, name, version, True, as_json)
 
 
 @app.command()
 @with_settings(*STORAGE)
 def unpin(settings: Settings, name: Name, version: Version, as_json: AsJson = False) -> None:
-    """Let a version be cleaned up again."""
+    """Unpin a version: clean-ups may remove it again."""
     _pin(settings, name, version, False, as_json)
 
 
@@ -354,10 +375,12 @@ def _agree(removed: list[Removed], yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise InvalidInputError("--yes", f"is missing: {len(removed)} versions would be removed for good")
+        raise InvalidInputError(
+            "--yes", f"is required without a terminal: {len(removed)} versions would be deleted"
+        )
     names = ", ".join(f"{one['name']}@{one['version']}" for one in removed[:5])
     more = f" and {len(removed) - 5} more" if len(removed) > 5 else ""
-    typer.confirm(f"Remove {names}{more} for good?", abort=True, err=True)
+    typer.confirm(f"Delete {names}{more}? This cannot be undone.", abort=True, err=True)
 
 
 @app.command()
@@ -366,9 +389,7 @@ def export(
     settings: Settings,
     name: Name,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.", show_default=False)],
-    version: Annotated[
-        str | None, typer.Argument(help="Default: the active one.", show_default=False)
-    ] = None,
+    version: OptionalVersion = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -387,7 +408,7 @@ def export(
 
 
 def _write(output: Path, data: bytes, force: bool) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     if output.exists() and not force:
         raise InvalidInputError("--output", f"{output} exists; give another, or --force to replace it")
     if output.exists() and not output.is_file():  # a device or a pipe: nothing of it is to be replaced

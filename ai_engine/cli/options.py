@@ -5,37 +5,68 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import typer
 
-from ai_engine.settings import ABOUT, from_environment, kind, variable
+from ai_engine.cli.completion import model_names, model_versions
+from ai_engine.logs import configure
+from ai_engine.settings import ABOUT, CHOICES, from_environment, kind, origins, variable
 
 STORAGE: Final = ("model_dir", "database_url", "artifact_url", "journal_dir", "lock_timeout")
 TRAINING: Final = ("cluster_url", "training_timeout")
 SERVING: Final = (
     *("host", "port", "allowed_hosts", "no_auth", "max_body_bytes", "request_timeout"),
-    *("verify_rate", "cleanup_keep", "cleanup_every"),
+    *("verify_rate", "cleanup_keep", "cleanup_every", "metrics_models"),
 )
+LOGGING: Final = ("log_level", "log_format")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
-Name = Annotated[str, typer.Argument(help="The model's name.", show_default=False)]
-Version = Annotated[str, typer.Argument(help="The version.", show_default=False)]
+Name = Annotated[
+    str, typer.Argument(help="The model's name.", show_default=False, autocompletion=model_names)
+]
+OptionalName = Annotated[
+    str | None,
+    typer.Option("--name", help="Only this model.", show_default=False, autocompletion=model_names),
+]
+Version = Annotated[
+    str, typer.Argument(help="The version.", show_default=False, autocompletion=model_versions)
+]
+OptionalVersion = Annotated[
+    str | None,
+    typer.Argument(help="Default: the active one.", show_default=False, autocompletion=model_versions),
+]
 
 
-def with_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command an option for each of these settings, and the settings as its `settings`."""
+def with_settings(
+    *chosen: str, log_level: str = "warning"
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command an option for each of these settings and for its log, and all of them as `settings`.
+
+    A command with a parameter `sources` is told where each setting comes from, too.
+
+    `log_level` is the least level that the command logs where nobody sets another.
+    """
+    names = (*chosen, *LOGGING)
     kinds = {name: kind(name) for name in names}
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
         def run(**given: Any) -> Any:
-            chosen = {name: given.pop(name) for name in names}
-            return command(settings=from_environment(**chosen), **given)
+            typed = {name: given.pop(name) for name in names}
+            settings = from_environment(**typed)
+            configure(settings.log_level or log_level, settings.log_format)
+            if "sources" in own.parameters:
+                given["sources"] = origins(**typed)
+            return command(settings=settings, **given)
 
         own = inspect.signature(command, eval_str=True)
         options = [_option(name, kinds[name]) for name in names]
-        kept = [parameter for parameter in own.parameters.values() if parameter.name != "settings"]
+        kept = [
+            parameter
+            for parameter in own.parameters.values()
+            if parameter.name not in ("settings", "sources")
+        ]
         run.__signature__ = own.replace(parameters=[*kept, *options])  # type: ignore[attr-defined]  # typer asks for it
         run.__annotations__ = {}
         return run
@@ -44,11 +75,13 @@ def with_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., A
 
 
 def _option(name: str, kind: type) -> inspect.Parameter:
+    if name in CHOICES:
+        kind = Literal[CHOICES[name]]  # type: ignore[assignment]  # one of them, for typer
     numeric = kind in (int, float)
     flag, about = f"--{name.replace('_', '-')}", f"{ABOUT[name]} [{variable(name)}]"
     given = (
         typer.Option(flag, help=about, show_default=False)
-        if kind is bool
+        if kind is bool or name in CHOICES
         else typer.Option(
             flag,
             help=about,

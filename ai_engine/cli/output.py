@@ -1,4 +1,4 @@
-"""What a command prints: a table for people, or one JSON document for programs."""
+"""Print tables for people, or one JSON document for programs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def print_table(
 
 
 def print_facts(facts: Mapping[str, object]) -> None:
-    """Print names and values, one a line; those that are not known are left out."""
+    """Print names and values, one on a line, without those that are unknown."""
     known = {name: printable(value) for name, value in facts.items() if value not in (None, "", [], {})}
     wide = max(map(len, known), default=0)
     for name, value in known.items():
@@ -49,7 +49,7 @@ def print_facts(facts: Mapping[str, object]) -> None:
 
 
 def printable(value: object) -> str:
-    """Return a value as one line that cannot move a terminal's cursor.
+    """Return a value as one line without control characters.
 
     >>> printable("a\\x1b[2J"), printable(0.123456), printable(None)
     ('a\\\\x1b[2J', '0.1235', '–')

@@ -1,4 +1,4 @@
-"""Rows out of a file: CSV, JSON, or JSON one object a line."""
+"""Read rows from a file: CSV, JSON or JSON lines."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _from_csv(source: str, text: str) -> Iterator[Row]:
 
 
 def _cell(text: str) -> int | float | str | None:
-    """Return a cell as what it looks like; what is empty or NaN is unknown.
+    """Return a cell as a number or text; None where it is empty or NaN.
 
     >>> _cell("3"), _cell("1e-3"), _cell(""), _cell("2026-01-01")
     (3, 0.001, None, '2026-01-01')

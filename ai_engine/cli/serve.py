@@ -1,8 +1,7 @@
-"""`serve`: the engine over HTTP."""
+"""The command `serve`: the engine over HTTP."""
 
 from __future__ import annotations
 
-import logging
 import socket
 import sys
 from typing import Final
@@ -23,15 +22,14 @@ def register(app: typer.Typer) -> None:
     app.command()(serve)
 
 
-@with_settings(*SERVING, *STORAGE, *TRAINING)
+@with_settings(*SERVING, *STORAGE, *TRAINING, log_level="info")
 def serve(
     settings: Settings,
     as_json: AsJson = False,
 ) -> None:
-    """Serve the REST API and the dashboard until it is told to stop; port 0 takes a free one."""
+    """Serve the REST API and the dashboard until SIGINT or SIGTERM; port 0 takes a free one."""
     check_reach(settings)
     host_names(settings)  # a name that is none is told before anything is opened
-    _log_to_stderr()
     from uvicorn.importer import import_from_string
 
     from ai_engine.cli.server import Server
@@ -70,12 +68,3 @@ def _listen(settings: Settings) -> socket.socket:
 def _url(settings: Settings, listening: socket.socket) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"http://{host}:{listening.getsockname()[1]}"
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        force=True,
-    )

@@ -1,4 +1,4 @@
-"""The HTTP server of `serve`: uvicorn, with an end that comes in time and a patience that ends."""
+"""The HTTP server of `serve`: uvicorn, with a bounded shutdown and timeouts for slow clients."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from ai_engine.domain.error_codes import PROBLEM
+from ai_engine.logs import REQUEST_ID
+from ai_engine.registry.json_views import to_json
+
 if TYPE_CHECKING:
     from types import FrameType
 
@@ -32,7 +36,7 @@ STRETCH: Final = 64 * 1024
 
 
 class Server(uvicorn.Server):
-    """One that tells when it is there, does not wait for trainings, and ends within GRACE seconds.
+    """A server that reports when it is ready, ends trainings when it stops, and stops within GRACE seconds.
 
     Parameters
     ----------
@@ -66,7 +70,7 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take the signals that end a process for as long as the block runs."""
+        """Handle SIGINT and SIGTERM for as long as the block runs."""
         # Not as uvicorn does it, which sends the signal to itself again at the end: to be told to stop is how
         # this ends, with the registry closed and exit code 0.
         before = {one: signal.signal(one, self.handle_exit) for one in (signal.SIGINT, signal.SIGTERM)}
@@ -77,7 +81,7 @@ class Server(uvicorn.Server):
                 signal.signal(one, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end."""
+        """Begin to shut down."""
         if self._ending is None:
             # A thread cannot be ended, and the process would wait for those that still read or predict.
             # Nothing that was acknowledged can be lost by this: it would survive a SIGKILL.
@@ -87,7 +91,7 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen."""
+        """Start listening."""
         await super().startup(sockets)
         self._ready()
 
@@ -98,7 +102,7 @@ class Server(uvicorn.Server):
 
 
 def _end_at_once() -> None:
-    told = "work was still under way %s seconds after the signal; it is given up"
+    told = "requests were still running %s seconds after the signal; they are given up"
     telling = threading.Thread(target=log.warning, args=(told, GRACE), daemon=True)
     telling.start()
     telling.join(1)  # nobody may be reading the log
@@ -106,7 +110,7 @@ def _end_at_once() -> None:
 
 
 class TimedProtocol(H11Protocol):
-    """Connections of clients that neither dawdle over a request's head nor over taking its answer.
+    """A connection that is closed when the client sends a head, or takes an answer, too slowly.
 
     A head has to come within `patience` seconds, and each STRETCH bytes of an answer have to be taken within
     as many, or the connection is cut off. Between requests uvicorn's own limit for idle connections counts,
@@ -128,6 +132,26 @@ class TimedProtocol(H11Protocol):
         """Expect the rest of a head, unless it is complete."""
         super().data_received(data)
         self._expect_head()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse bytes that are not HTTP: the application never sees them."""
+        request_id = os.urandom(16).hex()
+        REQUEST_ID.set(request_id)  # of this connection, which ends here
+        log.info("%s: refused, %s", (self.client or ("-",))[0], msg)
+        body = to_json(
+            {
+                "type": f"{PROBLEM}invalid-http",
+                "title": "Bad request",
+                "status": 400,
+                "detail": f"{msg.rstrip('.')}: what came is not HTTP/1.1; check the address and the scheme",
+            }
+        ).encode()
+        head = (
+            "HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\nconnection: close\r\n"
+            f"content-length: {len(body)}\r\nx-request-id: {request_id}\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
 
     def on_response_complete(self) -> None:
         """Expect that the answer is taken."""

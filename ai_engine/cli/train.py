@@ -1,4 +1,4 @@
-"""`train` and `predict`."""
+"""The commands `train` and `predict`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from ai_engine.cli.completion import model_versions
 from ai_engine.cli.options import STORAGE, TRAINING, AsJson, Name, with_settings
 from ai_engine.cli.output import print_facts, print_json, print_table
 from ai_engine.cli.rows import read_rows
@@ -58,13 +59,15 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A hyperparameter; may be given again."),
     ] = None,
-    no_activate: Annotated[bool, typer.Option("--no-activate", help="Keep the active version.")] = False,
+    no_activate: Annotated[
+        bool, typer.Option("--no-activate", help="Do not activate the new version.")
+    ] = False,
     if_better: Annotated[
         bool, typer.Option("--if-better", help="Activate only if its error is smaller than the active one's.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a model on rows, measure it on rows that the fit never saw, and save it as a new version."""
+    """Train a model on rows, measure it on held-out rows, and save it as a new version."""
     if no_activate and if_better:
         raise typer.BadParameter("give --no-activate or --if-better, not both")
     hyperparameters = _assignments(set_ or [])
@@ -109,7 +112,7 @@ def _assignments(given: list[str]) -> dict[str, Any]:
 
 @contextmanager
 def _progress() -> Iterator[Progress]:
-    """Show how far a training is where somebody looks."""
+    """Show the progress of a training on a terminal."""
     if not sys.stderr.isatty():
         yield _ignore
         return
@@ -124,7 +127,7 @@ def _progress() -> Iterator[Progress]:
 
 
 def _ignore(fraction: float, message: str) -> None:  # the shape of Progress
-    """Nobody looks."""
+    """Show no progress."""
 
 
 def _print_trained(result: TrainingResult) -> None:
@@ -139,7 +142,7 @@ def _print_trained(result: TrainingResult) -> None:
             "rows to fit": metrics.training_samples,
             "rows to measure": metrics.validation_samples,
             "mean error": overall.mae,
-            "naive guess": overall.baseline_mae,
+            "baseline error": overall.baseline_mae,
             "skill": overall.skill,
             "R²": overall.r2,
             "accuracy": overall.accuracy_score,
@@ -155,7 +158,10 @@ def predict(
     settings: Settings,
     name: Name,
     data: Data,
-    version: Annotated[str | None, typer.Option(help="Default: the active one.", show_default=False)] = None,
+    version: Annotated[
+        str | None,
+        typer.Option(help="Default: the active one.", show_default=False, autocompletion=model_versions),
+    ] = None,
     horizon: Annotated[int | None, typer.Option(help="Steps ahead, for forecasts.", min=1)] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -1,1 +1,1 @@
-"""The page for people."""
+"""The dashboard, a web page for people."""

@@ -1,4 +1,4 @@
-"""Lines small enough to stand in a sentence."""
+"""Sparklines: the trend of a metric as a small line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/`: the models, their active versions and their key numbers, on one page without a script."""
+"""The dashboard page: models, their active versions and key metrics, without scripts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _STATIC: Final = {"style.css": "text/css", "favicon.svg": "image/svg+xml"}
 
 @cache
 def _pages() -> Environment:
-    """Return the templates; made for the first who looks, as the library takes its time to load."""
+    """Return the templates. They are loaded at first use, as the library takes long to import."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(
@@ -41,7 +41,7 @@ def _pages() -> Environment:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the page is made of.
+    """The sources of the page.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What the page tells of each model, ready to be written down."""
+"""Summaries of models, formatted for the dashboard."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NEWEST: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A measured number: what it is called, how it is written, what it means, and whether it is bad."""
+    """A metric as it is shown: its label, its text, its meaning, and whether it is bad."""
 
     label: str
     text: str
@@ -64,7 +64,7 @@ class Overview:
 
 
 def overview(registry: Registry, after: str | None = None) -> Overview:
-    """Return the models behind a name, and how many there are in all. Blocks."""
+    """Return a page of models that follow a name, and the totals. Blocks."""
     names = registry.names()
     start = 0 if after is None else bisect_right(names, after)
     shown = names[start : start + MODELS_A_PAGE]
@@ -107,7 +107,7 @@ def _spelled(word: object) -> str:
 def _measures(
     registry: Registry, name: str, version: str | None, entry: Mapping[str, Any]
 ) -> dict[str, float]:
-    """Return every number that is known of a version; `entry` is one of `Registry.describe`."""
+    """Return all known metrics of a version; `entry` is one of `Registry.describe`."""
     if "performance" in entry:
         measured = {number: (entry["performance"] or {}).get(number) for number in NUMBERS}
     else:  # of a model that is kept in memory only there is no entry
@@ -118,7 +118,7 @@ def _measures(
 
 
 def _trained(entry: Mapping[str, Any]) -> dict[str, float]:
-    """Return what a training wrote into the metadata of an entry; anybody may have written anything."""
+    """Return the metrics in an entry's metadata; they may have been written by any program."""
     metadata = entry.get("metadata")
     told = metadata.get("performance_metrics") if isinstance(metadata, Mapping) else None
     if not isinstance(told, Mapping):
@@ -137,7 +137,7 @@ def _numbers(measured: Mapping[str, float]) -> list[Number]:
             Number(
                 "against the baseline",
                 f"{abs(skill):.0%} {'better' if skill >= 0 else 'worse'}".replace("%", " %"),
-                "The mean error beside that of a naive guess, on rows never seen in training",
+                "The mean error compared with that of a baseline, on held-out rows",
                 bad=skill < 0,
             )
         )

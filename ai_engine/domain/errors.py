@@ -1,4 +1,4 @@
-"""Everything that can go wrong, in one tree.
+"""The exceptions of the engine, in one tree.
 
 Each error also derives from the built-in that a caller would expect, says what happened and what to do
 next, and keeps the values that it speaks of as attributes::
@@ -102,11 +102,11 @@ class VersionNotFoundError(ModelNotFoundError):
 
 
 class ConflictError(AIEngineError):
-    """The registry's state does not allow it."""
+    """The change conflicts with the state of the registry."""
 
 
 class VersionExistsError(ConflictError, FileExistsError):
-    """A version is written once: this one exists.
+    """The version exists already; a version is never overwritten.
 
     Attributes
     ----------
@@ -116,7 +116,7 @@ class VersionExistsError(ConflictError, FileExistsError):
 
     def __init__(self, name: str, version: str, trouble: str | None = None) -> None:
         self.name, self.version, self.trouble = name, version, trouble
-        known = f" The database could not be asked, and the records beside the models tell so: {trouble}"
+        known = f" The database could not be read, and the records beside the models list it: {trouble}"
         super().__init__(
             f"version {version!r} of model {name!r} exists, and a version is never overwritten. "
             f"Leave the version out to get the next free number, or choose another.{known if trouble else ''}"
@@ -135,7 +135,7 @@ class VersionActiveError(ConflictError, ValueError):
 
 
 class NoPreviousVersionError(ConflictError, LookupError):
-    """There is nothing to roll back to."""
+    """No version was active before the present one."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -146,7 +146,7 @@ class NoPreviousVersionError(ConflictError, LookupError):
 
 
 class SerializationError(AIEngineError, TypeError):
-    """The object cannot be turned into bytes; nothing was saved."""
+    """The object cannot be pickled; nothing was saved."""
 
     def __init__(self, what: str, cause: BaseException | str) -> None:
         self.what, self.cause = what, cause
@@ -158,7 +158,7 @@ class SerializationError(AIEngineError, TypeError):
 
 
 class ModelLoadError(AIEngineError, ImportError):
-    """The bytes are those that were saved, but this Python cannot make the object of them."""
+    """The stored object is intact but cannot be unpickled here."""
 
     def __init__(self, label: str, cause: BaseException, saved_with: Mapping[str, str]) -> None:
         self.label, self.cause, self.saved_with = label, cause, dict(saved_with)
@@ -183,11 +183,11 @@ class ArtifactCorruptedError(AIEngineError, OSError):
 
 
 class StorageError(AIEngineError, OSError):
-    """The storage refused; nothing of the attempt is left."""
+    """The storage refused the change; nothing was changed."""
 
 
 class StorageFullError(StorageError):
-    """The disk, a quota or a file-size limit is exhausted; nothing of the attempt is left."""
+    """The disk, a quota or a file-size limit is exhausted; nothing was changed."""
 
     def __init__(self, where: str, cause: BaseException) -> None:
         self.where, self.cause = where, cause
@@ -206,11 +206,11 @@ class CatalogueUnavailableError(StorageError):
 
 
 class CatalogueCorruptedError(CatalogueUnavailableError):
-    """The database's own bytes are damaged."""
+    """The database file is damaged."""
 
 
 class OutcomeUnknownError(StorageError):
-    """The commit failed in a way that leaves open whether it will be found after the next opening."""
+    """The commit failed, and whether it holds is known only after the next opening."""
 
     def __init__(self, model_id: str | None, cause: BaseException) -> None:
         self.model_id, self.cause = model_id, cause
@@ -222,7 +222,7 @@ class OutcomeUnknownError(StorageError):
 
 
 class RegistryNotFoundError(AIEngineError, FileNotFoundError):
-    """There is no registry where one has to be; none was made."""
+    """The model directory holds no registry; none was created."""
 
     def __init__(self, model_dir: str) -> None:
         self.model_dir = model_dir
@@ -233,7 +233,7 @@ class RegistryNotFoundError(AIEngineError, FileNotFoundError):
 
 
 class CatalogueMismatchError(AIEngineError, RuntimeError):
-    """The directory belongs to another database."""
+    """The model directory belongs to another database."""
 
     def __init__(self, model_dir: str, db_path: str, owner: str) -> None:
         self.model_dir, self.db_path, self.owner = model_dir, db_path, owner
@@ -255,7 +255,7 @@ class NewerCatalogueError(AIEngineError, RuntimeError):
 
 
 class UnsafeDirectoryError(AIEngineError, PermissionError):
-    """A directory whose content is believed is one that somebody else could write into."""
+    """Another user could write into a directory whose content has to be trusted."""
 
     def __init__(
         self,
@@ -276,7 +276,7 @@ class ClosedError(AIEngineError, RuntimeError):
 
 
 class ReentrantCallError(AIEngineError, RuntimeError):
-    """A thread that is in the middle of a change was interrupted to make another one; nothing was changed."""
+    """A signal handler tried a change while its thread was in the middle of one; nothing was changed."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -301,7 +301,7 @@ class MissingDependencyError(AIEngineError, ImportError):
 
 
 class NotYetSupportedError(AIEngineError, NotImplementedError):
-    """A thing that is planned and does not work yet."""
+    """The feature is planned and not implemented yet."""
 
     def __init__(self, what: str) -> None:
         self.what = what

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
-from ai_engine.domain.errors import VersionNotFoundError
+from ai_engine.domain.errors import AIEngineError, VersionNotFoundError
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.registry.registry import Registry
 
 Value = TypeVar("Value")
+
+# Keys in one line, characters of each, and keys that are offered for completion.
+_SHOWN: Final = 10
+_LONGEST: Final = 80
+_OFFERED: Final = 1000
 
 
 class _View(Mapping[str, Value], Generic[Value]):
@@ -37,7 +42,30 @@ class _View(Mapping[str, Value], Generic[Value]):
         return self._value(key)
 
     def __repr__(self) -> str:
-        return f"<{', '.join(map(repr, self))}>"
+        """Return how many keys there are, and the first of them, in one line."""
+        try:
+            keys = self._keys()
+        except AIEngineError as error:
+            return f"<cannot be read: {_short(str(error))}>"
+        more = f", … {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
+        return f"<{len(keys)}: {', '.join(map(_short, keys[:_SHOWN]))}{more}>" if keys else "<empty>"
+
+    def _repr_html_(self) -> str:
+        """Return the same for a notebook."""
+        from html import escape  # slow to import, and rarely needed
+
+        return f"<code>{escape(repr(self))}</code>"
+
+    def _ipython_key_completions_(self) -> list[str]:
+        """Return the keys that IPython offers after a bracket; none where they cannot be read."""
+        try:
+            return self._keys()[:_OFFERED]
+        except AIEngineError:
+            return []
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…")
 
 
 def _by_name(registry: Registry, value: Callable[[str], Value]) -> _View[Value]:

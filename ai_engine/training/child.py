@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from ai_engine.domain.errors import TrainingFailedError
+from ai_engine.logs import REQUEST_ID
 from ai_engine.training.events import Completed, Failed, from_line
 from ai_engine.training.extras import require_training_packages
 from ai_engine.training.progress import Progress, Stage
@@ -71,7 +72,12 @@ def train_in_child(
         If the child crashed, was killed, took longer than `timeout`, or told what cannot be read.
     """
     require_training_packages()
-    order = json.dumps({"settings": dict(settings), "memory_limit_bytes": memory_limit_bytes}).encode()
+    told = {
+        "settings": dict(settings),
+        "memory_limit_bytes": memory_limit_bytes,
+        "request_id": REQUEST_ID.get(),
+    }
+    order = json.dumps(told).encode()
     # A session of its own: Ctrl-C at a terminal is for the parent, which then ends the child.
     child = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
     assert child.stdin is not None

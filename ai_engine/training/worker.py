@@ -2,7 +2,7 @@
 
 It reads two lines of JSON from its standard input::
 
-    {"settings": {…}, "memory_limit_bytes": null}
+    {"settings": {…}, "memory_limit_bytes": null, "request_id": null}
     {"model_type": …, "training_data": [ … ], …}
 
 where ``settings`` are the fields of `ai_engine.settings.Settings` and the second line is the body of ``POST
@@ -18,11 +18,11 @@ import json
 import logging
 import os
 import resource
-import sys
 import threading
 from typing import Any, Final, TextIO
 
 from ai_engine.domain.errors import InvalidInputError, NotYetSupportedError
+from ai_engine.logs import REQUEST_ID, configure
 from ai_engine.training.events import Completed, Event, Failed, to_line
 from ai_engine.training.progress import Progress, Stage
 from ai_engine.training.results import TrainingResult
@@ -48,7 +48,9 @@ def main() -> int:
         _be_modest(order.get("memory_limit_bytes"))
         request = json.loads(stdin.readline())
     threading.Thread(target=_exit_with_parent, daemon=True).start()
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO)
+    settings = order["settings"]
+    configure(settings.get("log_level") or "info", settings.get("log_format", "text"))
+    REQUEST_ID.set(order.get("request_id"))
 
     def tell(event: Event) -> None:
         events.write(to_line(event))

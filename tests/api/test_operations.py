@@ -194,6 +194,11 @@ def test_everything_has_the_security_headers(server: Served, path: str) -> None:
     assert "server" not in headers or "uvicorn" in headers["server"]
 
 
+def test_a_header_that_an_answer_sets_itself_stays(server: Served) -> None:
+    assert server.get("/static/style.css").headers.get_list("cache-control") == ["no-cache"]
+    assert server.get("/health").headers.get_list("cache-control") == ["no-store"]
+
+
 def test_importing_the_application_touches_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import subprocess
     import sys

@@ -64,6 +64,12 @@ def test_this_machine_is_let_in(registry: Registry, server: str) -> None:
     assert asked(registry, server, {"Host": "localhost:8000"}).status_code == 404
 
 
+@pytest.mark.parametrize("digits", [18, 19, 5000])
+def test_a_length_of_any_digits_is_too_large(registry: Registry, digits: int) -> None:
+    headers = {"Host": "localhost", "Content-Length": "9" * digits}
+    problem(asked(registry, "127.0.0.1", headers), 413)
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8000", f"{OTHERS}:8000", "evil.example"])
 @pytest.mark.parametrize("server", [OTHERS, "10.0.0.1", "[fe80::1]", f"[::ffff:{OTHERS}]"])
 @pytest.mark.parametrize("path", ["/models/cpu/rollback", "/health/live"])

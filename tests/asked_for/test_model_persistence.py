@@ -46,7 +46,9 @@ def test_retrieving_model_information(tmp_path: Path) -> None:
             assert [entry["version"] for entry in specific_model["models"]] == ["1.0.1", "1.0.0"][-session:]
             for entry in specific_model["models"]:
                 assert dict(entry) == dict(entry) | GIVEN
-                assert datetime.fromisoformat(str(entry["created_at"])) <= datetime.now(UTC).replace(tzinfo=None)
+                assert datetime.fromisoformat(str(entry["created_at"])) <= datetime.now(UTC).replace(
+                    tzinfo=None
+                )
 
 
 def test_training_sessions_are_recorded(tmp_path: Path) -> None:

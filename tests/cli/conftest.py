@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,12 @@ def model_dir(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def command(model_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Run a command in this process, over a directory of the test's own."""
+def command(
+    model_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Command]:
+    """Run a command in this process, over a directory of the test's own; the log is as it was afterwards."""
+    loggers = [logging.getLogger(name) for name in ("", "ai_engine", "uvicorn", "uvicorn.access")]
+    before = [(logger, logger.level, logger.handlers[:]) for logger in loggers]
     monkeypatch.setenv("AI_ENGINE_MODEL_DIR", str(model_dir))
 
     def ran(*arguments: object) -> Ran:
@@ -43,7 +48,10 @@ def command(model_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: py
         captured = capsys.readouterr()
         return Ran(code, captured.out, captured.err)
 
-    return ran
+    yield ran
+    for logger, level, handlers in before:
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ def test_clients_that_hang_up_take_no_server_out_and_a_busy_one_ends_in_time(
         assert child.stderr is not None
         log = child.stderr.read()
         assert b"the client went away" in log
-        assert b"it is given up" in log
+        assert b"they are given up" in log
         assert b"Traceback" not in log
 
 

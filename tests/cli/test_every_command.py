@@ -47,6 +47,7 @@ GIVEN: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
     ("models", "cleanup"): ("--dry-run",),
     ("models", "pin"): ("cpu", "1.0.1"),
     ("models", "unpin"): ("cpu", "1.0.1"),
+    ("config", "show"): (),
     ("models", "export"): ("cpu", "-o", "{tmp}/cpu.pkl"),
 }
 # Tried beside: one serves until it is ended, the other trains in a process of its own.
@@ -119,7 +120,7 @@ def test_a_missing_extra_is_one_sentence(saved: Path, tmp_path: Path, given: tup
         capture_output=True,
         text=True,
     )
-    assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", f"ai-engine: {SENTENCE}\n")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", f"error: {SENTENCE}\n")
 
 
 def test_a_missing_extra_is_a_problem_over_http(saved: Path) -> None:
@@ -176,7 +177,10 @@ def test_the_model_of_a_missing_package_is_one_sentence(tmp_path: Path) -> None:
     assert read.stdout.startswith("ai_engine.training.estimators.")
 
 
-@pytest.mark.parametrize("path", [path for path in GIVEN if path != ("restore",)], ids=" ".join)
+# The one makes a registry, the other opens none.
+@pytest.mark.parametrize(
+    "path", [path for path in GIVEN if path not in (("restore",), ("config", "show"))], ids=" ".join
+)
 @pytest.mark.parametrize("exists", [False, True], ids=["no directory", "an empty one"])
 def test_a_command_makes_no_registry_where_there_is_none(
     path: tuple[str, ...], exists: bool, command: Command, model_dir: Path, tmp_path: Path

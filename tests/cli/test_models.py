@@ -12,6 +12,7 @@ import pytest
 
 from ai_engine.cli.main import EXIT_CODES
 from ai_engine.domain import errors
+from ai_engine.domain.error_codes import every_code
 from ai_engine.models import ModelManager
 from tests.cli.conftest import Command
 from tests.upgrade.original import Original
@@ -40,8 +41,30 @@ def test_the_list_is_a_table_or_one_document(command: Command) -> None:
     assert told["models"][1]["is_active"] is True
     assert told["models"][0]["created_at"].endswith("Z")
     limited = command("models", "list", "--limit", 2)
-    assert "… and 2 more" in limited.out
+    assert "… and 2 more; --all lists every one of them" in limited.out
     assert len(command("models", "list", "--name", "cpu", "--json").json()["models"]) == 3
+
+
+def test_the_list_is_bounded_unless_all_are_asked_for(command: Command, model_dir: Path) -> None:
+    with ModelManager(model_dir) as manager:
+        for number in range(52):
+            manager.save_model("cpu", number)
+
+    def listed(*arguments: str) -> int:
+        told = command("models", "list", "--json", *arguments).json()
+        assert told["total_models"] == 52
+        return len(told["models"])
+
+    assert (listed(), listed("--limit", "50"), listed("--limit", "51"), listed("--limit", "1")) == (
+        50,
+        50,
+        51,
+        1,
+    )
+    assert (listed("--limit", "0"), listed("--all"), listed("--limit", "3", "--all")) == (52, 52, 52)
+    assert "… and 2 more; --all lists" in command("models", "list").out
+    assert "more" not in command("models", "list", "--all").out
+    assert "more" not in command("models", "list", "--limit", "52").out
 
 
 @pytest.mark.usefixtures("saved")
@@ -51,7 +74,7 @@ def test_the_list_is_filtered_and_sorted(command: Command) -> None:
     ).json()
     assert [entry["version"] for entry in told["models"]] == ["1.0.0", "1.0.2"]
     assert told["total_models"] == 2
-    assert "metadata.team has an index" in command("models", "index", "metadata.team").out
+    assert "metadata.team is indexed" in command("models", "index", "metadata.team").out
     assert "no version matches the filter" in command("models", "list", "--filter", "size > 1e9").out
     refused = command("models", "list", "--filter", "cpu")
     assert refused.code == 1
@@ -81,7 +104,7 @@ def test_the_active_version_moves(command: Command) -> None:
     moved = command("models", "activate", "cpu", "1.0.0", "--json").json()
     assert moved == {"model_name": "cpu", "version": "1.0.0", "previous_version": "1.0.1"}
     back = command("models", "rollback", "cpu")
-    assert (back.code, back.out) == (0, "cpu: 1.0.1 is active; before, 1.0.0 was\n")
+    assert (back.code, back.out) == (0, "cpu: 1.0.1 is active now; before, it was 1.0.0\n")
 
 
 def test_versions_are_deleted_and_cleaned_up(command: Command, saved: Path) -> None:
@@ -131,7 +154,7 @@ def test_an_export_is_a_plain_pickle_and_replaces_nothing(command: Command, tmp_
         (("delete", "cpu", "1.0.1"), 4),
         (("delete", "cpu", "9"), 3),
         (("export", "nothing", "--output", "x"), 3),
-        (("list", "--limit", "0"), 2),
+        (("list", "--limit", "-1"), 2),
         (("cleanup", "--keep", "0"), 2),
         (("delete", "cpu"), 2),
         (("dance",), 2),
@@ -145,9 +168,16 @@ def test_what_goes_wrong_is_one_sentence_and_an_exit_code(
     ran = command("models", *arguments)
     assert (ran.code, ran.out) == (code, "")
     assert "Traceback" not in ran.err
-    if code != 2:
-        assert ran.err.startswith("ai-engine: ")
-        assert len(ran.err.splitlines()) == 1
+    assert ran.err.startswith("error: ")
+    assert len(ran.err.splitlines()) == 1
+    as_json = command("models", *arguments, "--json")
+    assert (as_json.code, as_json.out) == (code, "")
+    told = json.loads(as_json.err)["error"]
+    assert told.keys() == {"code", "message", "exit_code"}
+    assert told["exit_code"] == code
+    assert told["code"] in every_code()
+    assert (told["code"] == "usage") == (code == 2)
+    assert ran.err == f"error: {told['message']}\n"
 
 
 def test_a_storage_that_cannot_be_used_is_told_as_such(command: Command, tmp_path: Path) -> None:
@@ -155,7 +185,7 @@ def test_a_storage_that_cannot_be_used_is_told_as_such(command: Command, tmp_pat
     (tmp_path / "models" / "model_registry.db").mkdir()
     ran = command("models", "activate", "cpu", "1.0.0", "--model-dir", tmp_path / "models")
     assert ran.code == 5
-    assert ran.err.startswith("ai-engine: ")
+    assert ran.err.splitlines()[-1].startswith("error: ")
 
 
 def test_every_error_has_an_exit_code_of_the_documented_ones() -> None:

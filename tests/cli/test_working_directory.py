@@ -88,7 +88,7 @@ def test_the_engine_that_trains_is_the_one_that_was_asked(
     copy = tmp_path / "checkout"
     shutil.copytree(Path(ai_engine.__file__).parent, copy / "ai_engine")
     with (copy / "ai_engine" / "training" / "worker.py").open("a") as worker:
-        worker.write("\nprint('this is the copy', file=sys.stderr)\n")
+        worker.write("\nimport sys; print('this is the copy', file=sys.stderr)\n")
     if found_by == "working directory":  # what libraries try to import, and what is not installed
         (copy / "pandas.py").write_text(TRAP)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

@@ -65,7 +65,7 @@ def test_models_are_shown_with_what_was_measured(server: Served) -> None:
     assert "50 % worse" in page
     assert '<span class="tag">1.0.1</span>' in page
     assert "no active version" in page
-    assert "Nothing was measured" in page
+    assert "This version has no measurements yet" in page
     assert 'aria-label="Mean error, last 2 versions: 4 to 3"' in page
 
 

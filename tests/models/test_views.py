@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import pickle
 from collections.abc import Mapping
 from typing import Any
@@ -65,3 +66,46 @@ def test_what_a_save_answers_is_the_id_and_more(manager: ModelManager) -> None:
     assert type(saved.model_id) is str
     again = pickle.loads(pickle.dumps(saved))
     assert (again, again.name, again.version, again.active) == (saved, "cpu", "1.0.0", False)
+
+
+def offered(mapping: Any) -> object:
+    """Return what IPython offers after a bracket."""
+    return mapping._ipython_key_completions_()
+
+
+def test_a_line_tells_what_is_in_them(filled: ModelManager) -> None:
+    assert repr(filled.models) == "<2: 'cpu', 'idle'>"
+    assert repr(filled.models["cpu"]) == "<2: '1.0.0', '1.0.1'>"
+    assert repr(filled.active_models) == "<1: 'cpu'>"
+    assert repr(filled.performance_history["idle"]) == "<empty>"
+    where = repr(filled.model_dir)
+    assert repr(filled) == f"<ModelManager {where}: 2 models, 3 versions; active: 'cpu' 1.0.0>"
+    assert offered(filled.models) == ["cpu", "idle"]
+    assert offered(filled.models["cpu"]) == ["1.0.0", "1.0.1"]
+
+
+def test_the_line_is_bounded(manager: ModelManager) -> None:
+    for number in range(40):
+        manager.save_model(f"{number:02}-{'n' * 190}", number)
+    for one in (manager, manager.models, manager.active_models):
+        told = repr(one)
+        assert len(told) < 1200
+        assert "\n" not in told
+    assert repr(manager.models).endswith(", … 30 more>")
+    assert repr(manager).endswith(", …>")
+    assert "40 models, 40 versions" in repr(manager)
+
+
+def test_a_notebook_shows_them_as_text(manager: ModelManager) -> None:
+    assert manager._repr_html_() == f"<code>{html.escape(repr(manager))}</code>"
+    models: Any = manager.models
+    assert models._repr_html_() == "<code>&lt;empty&gt;</code>"
+
+
+def test_one_that_is_closed_can_still_be_printed(filled: ModelManager) -> None:
+    models = filled.models
+    filled.close()
+    assert repr(filled) == f"<ModelManager {filled.model_dir!r}: not open (ClosedError)>"
+    assert repr(models).startswith("<cannot be read: ")
+    assert offered(models) == []
+    assert repr(ModelManager.__new__(ModelManager)) == "<ModelManager '': not open (AttributeError)>"

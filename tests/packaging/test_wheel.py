@@ -17,9 +17,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source, built = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("built")
-    for name in ("pyproject.toml", "README.md"):
-        if (ROOT / name).exists():
-            shutil.copy(ROOT / name, source)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
     shutil.copytree(ROOT / "ai_engine", source / "ai_engine", ignore=shutil.ignore_patterns("__pycache__"))
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--no-deps"]
     subprocess.run(
@@ -38,6 +37,17 @@ def test_everything_that_is_needed_at_run_time_is_in_it(wheel: Path) -> None:
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert there <= inside
+
+
+def test_the_licence_that_is_declared_is_in_it(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (text,) = [archive.read(name).decode() for name in names if name.endswith("/licenses/LICENSE")]
+        (about,) = [archive.read(name).decode() for name in names if name.endswith("/METADATA")]
+    assert "License-Expression: Apache-2.0\n" in about
+    assert "License-File: LICENSE\n" in about
+    assert text.split()[:5] == ["Apache", "License", "Version", "2.0,", "January"]
+    assert text == (ROOT / "LICENSE").read_text()
 
 
 def test_the_wheel_serves_its_page_without_the_checkout(wheel: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Models and versions: listed, compared, activated, forgotten."""
+"""Endpoints to list, compare, activate and delete versions."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def _page(
 
 @router.get("/models/performance/{model_name:path}", responses=answers(schemas.PerformanceReply, 404))
 async def performance(service: Running, model_name: Name, version: OptionalVersion = None) -> Answer:
-    """Tell what was measured of a version: the newest measurement, and all of them, oldest first."""
+    """Return the measurements of a version: the newest one, and all of them, oldest first."""
     return await to_thread.run_sync(_performance, service, model_name, version, limiter=service.short_reads)
 
 
@@ -174,12 +174,12 @@ def clean_up(
     service: Running,
     request: Request,
     keep_versions: Annotated[int, Query(ge=1, le=1_000_000_000, description="Of each model.")] = 5,
-    dry_run: Annotated[bool, Query(description="Only tell what would be removed.")] = False,
+    dry_run: Annotated[bool, Query(description="Only report what would be removed.")] = False,
 ) -> Answer:
-    """Keep the highest versions of each model and the active one; forget the others and free their bytes."""
+    """Delete old versions: of each model, all but the highest, the active and the pinned ones."""
     unknown = set(request.query_params) - {"keep_versions", "dry_run"}
     if unknown:  # a dry run that is misspelled would remove
-        raise InvalidInputError(min(unknown), "is not known; there are keep_versions and dry_run")
+        raise InvalidInputError(min(unknown), "is not a parameter; use keep_versions and dry_run")
     done = service.registry.clean_up(keep_versions, dry_run)
     count = len(done.dropped)
     what = f"{count} version{'' if count == 1 else 's'}"
@@ -196,7 +196,7 @@ def clean_up(
 
 @router.get("/models/{model_name:path}/versions", responses=answers(schemas.VersionsReply, 404))
 async def versions(service: Running, model_name: Name) -> Answer:
-    """List the versions of a model, newest first, each with how it was trained."""
+    """List the versions of a model, newest first, each with its training history."""
     answer = await to_thread.run_sync(_versions, service, model_name, _SHORT, limiter=service.short_reads)
     if answer is None:
         answer = await to_thread.run_sync(_versions, service, model_name, None)
@@ -231,7 +231,7 @@ async def compare(
     model_name: Name,
     versions: Annotated[str, Query(max_length=10_000, description="Two or more, separated by commas.")],
 ) -> Answer:
-    """Put the metrics of versions side by side, with their differences to the first one."""
+    """Compare the metrics of versions, with their differences to the first one."""
     return await to_thread.run_sync(_compare, service, model_name, versions, limiter=service.short_reads)
 
 
@@ -246,14 +246,14 @@ def _compare(service: Service, model_name: str, versions: str) -> Answer:
     openapi_extra=takes(schemas.ActivateRequest),
 )
 def activate(service: Running, model_name: Name, body: Body) -> Answer:
-    """Make a version the active one."""
+    """Activate a version."""
     wanted = schemas.read(schemas.ActivateRequest, body)
     return Answer({"model_name": model_name} | asdict(service.registry.activate(model_name, wanted.version)))
 
 
 @router.post("/models/{model_name:path}/rollback", responses=answers(schemas.PointerReply, 403, 404, 409))
 def roll_back(service: Running, model_name: Name) -> Answer:
-    """Make the version active again that was active before."""
+    """Activate the version that was active before."""
     return Answer({"model_name": model_name} | asdict(service.registry.roll_back(model_name)))
 
 
@@ -264,7 +264,7 @@ def roll_back(service: Running, model_name: Name) -> Answer:
     responses=answers(None, 403, 404, 409, status=204),
 )
 def delete(service: Running, model_name: Name, version: VersionPart) -> Response:
-    """Forget a version and free its bytes; never the active one."""
+    """Delete a version and free its bytes. The active version cannot be deleted."""
     if not version:
         raise VersionNotFoundError(model_name, version)
     service.registry.delete(model_name, version)

@@ -1,4 +1,4 @@
-"""How an endpoint that reads its body by itself stands in the OpenAPI document, and what it may answer."""
+"""OpenAPI descriptions of bodies and answers that FastAPI does not derive by itself."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any, Final
 from ai_engine.api import schemas
 
 _ABOUT: Final = {
-    403: "The Host or the Origin is foreign.",
-    404: "There is no such model or version.",
-    409: "It exists, is active, or nothing was active before.",
+    403: "The Host or the Origin is not allowed.",
+    404: "The model or the version does not exist.",
+    409: "The version exists, is active, or has no predecessor to roll back to.",
     413: "The body is too large.",
     415: "The body is not declared as JSON.",
     422: "The input is invalid; `errors` names the fields.",
     500: "The training or the server failed.",
-    503: "It cannot be stored or loaded now.",
+    503: "The storage or the model is not available now.",
 }
 
 
 def answers(reply: type[schemas.Reply] | None, *statuses: int, status: int = 200) -> dict[int | str, Any]:
-    """Return the `responses` of a route (as FastAPI takes them): the good one and the problems."""
+    """Return the `responses` of a route, as FastAPI takes them: the success and the problems."""
     good = {"description": (reply.__doc__ or "").strip()} if reply else {"description": "Done."}
     found: dict[int | str, Any] = {status: good | ({"model": reply} if reply else {})}
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -29,6 +29,6 @@ def answers(reply: type[schemas.Reply] | None, *statuses: int, status: int = 200
 
 
 def takes(body: type[schemas.Request]) -> dict[str, Any]:
-    """Return the OpenAPI text of a JSON body."""
+    """Return the OpenAPI description of a JSON body."""
     schema = {"$ref": f"#/components/schemas/{body.__name__}"}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

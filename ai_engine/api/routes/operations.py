@@ -1,4 +1,4 @@
-"""For those who operate the engine: its health, its counters, and its documentation."""
+"""Endpoints for operators: health, metrics and documentation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ router = APIRouter(tags=["operations"])
 
 @router.get("/health", responses=answers(schemas.HealthReply))
 async def health(service: Running) -> Answer:
-    """Tell how the engine is. It answers 200 for as long as the process lives."""
+    """Return the health of the engine. It answers 200 for as long as the process lives."""
     state = await service.health.state()
     uptime = time.monotonic() - service.started
     return Answer(health_answer(state, uptime, service.database, await service.health.actives()))
@@ -46,12 +46,13 @@ async def ready(service: Running) -> Answer:
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def metrics(service: Running) -> Response:
-    """Return the service counters as Prometheus text."""
+    """Return the metrics of the service, the process and each model as Prometheus text."""
     from ai_engine.api.prometheus import CONTENT_TYPE, exposition  # 50 ms, for a server that is scraped
 
     state = await service.health.state()
+    most = service.settings.metrics_models
     text = await to_thread.run_sync(
-        exposition, service.instruments, service.registry, service.trainings, state
+        exposition, service.instruments, service.registry, service.trainings, state, most
     )
     return Response(text, media_type=CONTENT_TYPE)
 

@@ -1,7 +1,8 @@
-"""The work that models are for: trained and asked."""
+"""Endpoints to train models and to predict with them."""
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 from anyio import CapacityLimiter, to_thread
@@ -33,7 +34,7 @@ async def train(
     text: Text,
     wait: Annotated[bool, Query(description="`false` is planned: answer at once, with a job.")] = True,
 ) -> Answer:
-    """Train a model on rows, measure it on rows that the fit never saw, and save it as a new version."""
+    """Train a model on rows, measure it on held-out rows, and save it as a new version."""
     if not wait:
         raise NotYetSupportedError(
             "wait=false does not work yet; leave it out, and the answer comes when the training is done"
@@ -45,7 +46,7 @@ async def train(
 
 
 def _check(text: bytes) -> None:
-    """Refuse what need not wait for a free core. The rows, many times larger than their text, end here."""
+    """Refuse an invalid request before it waits for a core. Its rows, far larger than its text, end here."""
     TrainingRequest.from_mapping(read_object(text))
 
 
@@ -55,24 +56,27 @@ def _check(text: bytes) -> None:
     openapi_extra=takes(schemas.PredictRequest),
 )
 async def predict(service: Running, model_name: Name, text: Text) -> Answer:
-    """Predict from rows with the active version, or with the one that is named."""
-    return await to_thread.run_sync(_predict, service, model_name, text, limiter=_lane(service, text))
+    """Predict from rows with the active version, or with a given one."""
+    answer, rows, seconds = await to_thread.run_sync(
+        _predict, service, model_name, text, limiter=_lane(service, text)
+    )
+    service.instruments.predicted(model_name, rows, seconds)
+    return answer
 
 
-def _predict(service: Service, model_name: str, text: bytes) -> Answer:
+def _predict(service: Service, model_name: str, text: bytes) -> tuple[Answer, int, float]:
+    """Return the answer, how many predictions it has, and the seconds to load and to predict."""
     require_training_packages()  # before a stored object asks for them in its own words
     wanted = schemas.read(schemas.PredictRequest, read_object(text))
     version = service.version(model_name, wanted.version)
+    began = time.perf_counter()
     model = service.load(model_name, version)
-    return Answer(
-        {
-            "model_name": model_name,
-            "version": version,
-            "predictions": predictions(model, wanted.data, wanted.horizon),
-        }
-    )
+    predicted = predictions(model, wanted.data, wanted.horizon)
+    seconds = time.perf_counter() - began
+    answer = Answer({"model_name": model_name, "version": version, "predictions": predicted})
+    return answer, len(predicted), seconds
 
 
 def _lane(service: Service, text: bytes) -> CapacityLimiter | None:
-    """Return the threads that a body of this size may take; None are those of every request."""
+    """Return the limiter of threads for a body of this size; None is the one of all requests."""
     return service.large_bodies if len(text) > SMALL else None
