@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from types import TracebackType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ai_engine.domain import clock
 from ai_engine.domain.answers import (
@@ -44,6 +44,9 @@ from ai_engine.wiring import build_registry
 # Of active versions in one line, and characters of a name.
 _SHOWN: Final = 5
 _LONGEST: Final = 60
+
+if TYPE_CHECKING:
+    from ai_engine.training.calls import TrainedVersion
 
 __all__ = ["ModelManager", "ModelPerformance"]
 
@@ -390,6 +393,91 @@ class ModelManager:
         target = os.path.abspath(os.fspath(path))
         manifest = back_up(self._settings, target, lambda _done, _total: None)
         return {"directory": target, "versions": manifest.versions, "bytes": manifest.size}
+
+    def train(
+        self,
+        data: Any,
+        *,
+        model_type: str,
+        name: str | None = None,
+        target_columns: Sequence[str] | None = None,
+        time_column: str | None = None,
+        group_column: str | None = None,
+        validation_split: float = 0.2,
+        hyperparameters: Mapping[str, Any] | None = None,
+        activate: bool | str = True,
+    ) -> TrainedVersion:
+        """Train a model on rows, measure it on rows that the fit never saw, and save it as a new version.
+
+        Blocks for seconds to minutes, in this process.
+
+        Parameters
+        ----------
+        data : path, DataFrame, Arrow table or list of dict
+            A file (CSV, JSON, JSON lines, Parquet; ``.gz`` too), a frame of pandas or polars, or rows.
+        model_type : str
+            The kind of training, such as ``resource_prediction``.
+        name : str, optional
+            Default: the name of the kind, where it has one.
+        target_columns : sequence of str, optional
+            Columns to predict.
+        time_column, group_column : str, optional
+            The columns that say when, and of which machine, a row is. Default: those that show themselves.
+        validation_split : float
+            The share of the rows to measure on.
+        hyperparameters : mapping, optional
+            Of the kind.
+        activate : bool, "if_better" or "always"
+            With True, one that is worse than its baseline does not take the place of one that is better.
+
+        Raises
+        ------
+        InvalidInputError
+            The rows or the settings cannot be used; it names the column or the field, and nothing is saved.
+        MissingDependencyError
+            The packages of the ``train`` extra are not installed.
+        """
+        from ai_engine.training.calls import train  # needs the train extra, and is slow to import
+
+        return train(
+            self.registry,
+            data,
+            model_type=model_type,
+            name=name,
+            target_columns=target_columns,
+            time_column=time_column,
+            group_column=group_column,
+            validation_split=validation_split,
+            hyperparameters=hyperparameters,
+            activate=activate,
+        )
+
+    def predict(self, name: str, data: Any, *, version: str | None = None, horizon: int | None = None) -> Any:
+        """Return what a version predicts from rows, or the active one.
+
+        Parameters
+        ----------
+        data : path, DataFrame, Arrow table or list of dict
+            As `train` takes it; the newest rows last.
+        horizon : int, optional
+            Steps ahead, for forecasts.
+
+        Returns
+        -------
+        DataFrame or list of dict
+            A frame of the same library where one was given; else what ``POST /models/{name}/predict`` answers
+            in `predictions`.
+
+        Raises
+        ------
+        VersionNotFoundError
+            There is no such version.
+        InvalidInputError
+            The rows do not fit the model.
+        """
+        from ai_engine.training.calls import predict  # needs the train extra, and is slow to import
+
+        return predict(self.registry, name, data, version=version, horizon=horizon)
 
     def activate(self, name: str, version: str) -> Pointer:
         """Make a version active; return ``version`` and ``previous_version``."""

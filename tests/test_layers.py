@@ -17,7 +17,7 @@ PACKAGE = Path(ai_engine.__file__).parent
 ORDER = [
     {"version", "domain", "settings", "logs"},
     {"files"},
-    {"catalogue", "artifacts", "directory", "formats"},
+    {"catalogue", "artifacts", "directory", "formats", "telemetry"},
     {"registry"},
     {"wiring", "backup", "recovery"},
     {"training"},
@@ -46,6 +46,7 @@ THIRD_PARTY = {
     "models": set(),
     "backup": set(),
     "recovery": set(),
+    "telemetry": {"numpy", "pyarrow", "pandas", "polars"},
     "training": {"numpy", "sklearn", "scipy", "joblib", "threadpoolctl"},
     "api": {
         "fastapi",

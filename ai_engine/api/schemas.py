@@ -40,7 +40,13 @@ class TrainRequest(Request):
     target_columns: list[str] | None = Field(None, description="What to predict.")
     validation_split: float = Field(0.2, gt=0, lt=1, description="Share of the rows to measure on.")
     hyperparameters: dict[str, Any] | None = None
-    activate: bool | Literal["if_better"] = True
+    time_column: str | None = Field(
+        None, description="Default: `timestamp`, or what shows itself as the time."
+    )
+    group_column: str | None = Field(
+        None, description="Default: `vm_id`, or another usual name of a machine."
+    )
+    activate: bool | Literal["if_better", "always"] = True
 
 
 class ActivateRequest(Request):
@@ -111,6 +117,7 @@ class TrainingMetrics(TargetMetrics):
     model_config = ConfigDict(extra="allow", protected_namespaces=())
     __pydantic_extra__: dict[str, float | None] = Field(init=False)
 
+    baseline: str | None = Field(description="The simple answer that `skill` compares with.")
     training_time: float = Field(description="Seconds.")
     prediction_time: float | None = Field(description="Seconds for a row.")
     training_samples: int
@@ -121,6 +128,28 @@ class TrainingMetrics(TargetMetrics):
     f1: float | None = None
     flagged_share: float | None = Field(None, description="For anomalies: share of the rows held out.")
     by_target: dict[str, TargetMetrics]
+
+
+class IgnoredColumn(Reply):
+    """A column that is not used."""
+
+    column: str
+    why: str
+
+
+class Reading(Reply):
+    """What was understood of the rows."""
+
+    time_column: str | None
+    group_column: str | None
+    time_unit: Literal["iso8601", "s", "ms", "us", "ns"] | None
+    interval_seconds: float | None
+    groups: int = Field(description="Machines; 1 where nothing says so.")
+    rows_used: int
+    features: list[str]
+    targets: list[str]
+    ignored: list[IgnoredColumn]
+    repaired: dict[str, int] = Field(description="What was done, to how many rows or cells.")
 
 
 class TrainReply(Reply):
@@ -140,6 +169,7 @@ class TrainReply(Reply):
     cleaning: dict[str, int | dict[str, int] | list[str]] = Field(
         description="How rows were cleaned, and how many; columns with missing values or ignored."
     )
+    reading: Reading
     activation_reason: str | None = Field(
         None, description="Why it was activated or not, where versions were compared."
     )

@@ -45,6 +45,11 @@ class Service:
         """Return where the catalogue is."""
         return self.registry.location
 
+    def acting(self, request: Request) -> Registry:
+        """Return the registry for who sent a request: what it changes is written down with the address."""
+        address = request.client.host if request.client else "unknown"
+        return self.registry.as_actor(f"{address} over HTTP")
+
     def version(self, name: str, version: str | None) -> str:
         """Return the version that is meant: this one, or the active one. Raises VersionNotFoundError."""
         return self.registry.number(name, version)

@@ -14,19 +14,24 @@ import typer
 from ai_engine.cli.completion import model_versions
 from ai_engine.cli.options import STORAGE, TRAINING, AsJson, Name, with_settings
 from ai_engine.cli.output import print_facts, print_json, print_table
-from ai_engine.cli.rows import read_rows
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.settings import Settings
+from ai_engine.telemetry.readers import read_rows
 from ai_engine.training.kinds import BUILT_IN
 from ai_engine.training.progress import Progress
 from ai_engine.training.request import TrainingRequest
 from ai_engine.training.results import TrainingResult
 
 Data = Annotated[
-    str, typer.Option(help="A .csv, .json or .jsonl file, or - for standard input.", show_default=False)
+    str,
+    typer.Option(
+        help="A .csv, .json, .jsonl or .parquet file (.gz too), or - for standard input.", show_default=False
+    ),
 ]
 # Storage that took the version but may lose it is not a success that a script may rely on.
 NOT_PERSISTED: Final = 5
+# Kinds whose `accuracy_score` is a share of right rows; of numbers it is one within a tenth of their range.
+_OF_CLASSES: Final = ("classification", "anomaly_detection")
 
 
 def register(app: typer.Typer) -> None:
@@ -50,6 +55,13 @@ def train(
     ] = None,
     target: Annotated[
         list[str] | None, typer.Option(help="Column to predict; may be given again.", show_default=False)
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option("--time-column", help="The column that says when.", show_default=False)
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option("--group-column", help="The column that says of which machine.", show_default=False),
     ] = None,
     validation_split: Annotated[float, typer.Option(help="Share of the rows to measure on.")] = 0.2,
     horizon: Annotated[
@@ -79,6 +91,8 @@ def train(
             "training_data": read_rows(data),
             "name": name,
             "target_columns": target or None,
+            "time_column": time,
+            "group_column": group,
             "validation_split": validation_split,
             "hyperparameters": hyperparameters,
             "activate": "if_better" if if_better else not no_activate,
@@ -134,6 +148,7 @@ def _print_trained(result: TrainingResult) -> None:
     """Print what a training made."""
     metrics = result.performance_metrics
     overall = metrics.overall
+    print(*result.reading.sentences(), sep="\n")
     print_facts(
         {
             "model": result.name,
@@ -143,9 +158,10 @@ def _print_trained(result: TrainingResult) -> None:
             "rows to measure": metrics.validation_samples,
             "mean error": overall.mae,
             "baseline error": overall.baseline_mae,
+            "baseline": metrics.baseline,
             "skill": overall.skill,
             "R²": overall.r2,
-            "accuracy": overall.accuracy_score,
+            ("accuracy" if result.kind in _OF_CLASSES else "within 10 % of range"): overall.accuracy_score,
             "in interval": overall.confidence_score,
             "seconds": metrics.training_time,
             "active because": result.activation_reason,
@@ -166,6 +182,7 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Predict from rows with a stored version."""
+    from ai_engine.training.calls import reading_of
     from ai_engine.training.extras import require_training_packages
     from ai_engine.training.prediction import predict as predictions
     from ai_engine.wiring import open_registry
@@ -174,7 +191,8 @@ def predict(
     rows = read_rows(data)
     with open_registry(settings, must_exist=True) as registry:
         found = registry.require(name, version)
-        predicted = predictions(registry.load(name, found.version), rows, horizon)
+        reading = reading_of(registry, name, found.version)
+        predicted = predictions(registry.load(name, found.version), rows, horizon, reading)
     if as_json:
         print_json({"model_name": name, "version": found.version, "predictions": predicted})
         return

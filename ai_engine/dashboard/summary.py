@@ -16,6 +16,8 @@ from ai_engine.registry.registry import Registry
 MODELS_A_PAGE: Final = 48
 # Of these the trend is drawn.
 _NEWEST: Final = 20
+# Kinds whose `accuracy_score` is no share of right rows.
+_OF_NUMBERS: Final = ("resource_prediction", "workload_prediction", "migration_prediction", "regression")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def _model(registry: Registry, name: str, active: str | None) -> Model:
         algorithms=", ".join(_spelled(one) for one in shown.get("algorithms", [])),
         saved=f"{saved:%Y-%m-%d %H:%M} UTC" if saved else None,
         saved_iso=saved.isoformat() if saved else None,
-        numbers=_numbers(_measures(registry, name, version, shown)),
+        numbers=_numbers(_measures(registry, name, version, shown), shown.get("model_type")),
         trend=_trend(entries, active),
     )
 
@@ -130,7 +132,16 @@ def _trained(entry: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def _numbers(measured: Mapping[str, float]) -> list[Number]:
+def _numbers(measured: Mapping[str, float], kind: str | None) -> list[Number]:
+    of_numbers = kind in _OF_NUMBERS
+    accuracy = (
+        (
+            "within 10 % of the range",
+            "Share of held-out values that were predicted to within a tenth of the range",
+        )
+        if of_numbers
+        else ("accuracy", "Share of correct rows")
+    )
     found = []
     if (skill := measured.get("skill")) is not None:
         found.append(
@@ -148,7 +159,7 @@ def _numbers(measured: Mapping[str, float]) -> list[Number]:
         if name in measured:
             found.append(Number(label, f"{measured[name]:.3g}", meaning))
     for name, label, meaning in (
-        ("accuracy_score", "accuracy", "Share of correct rows; for numbers, share within 10 % of the range"),
+        ("accuracy_score", *accuracy),
         ("confidence_score", "inside the 90 % interval", "Share of held-out values inside their interval"),
     ):
         if name in measured:

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from time import perf_counter
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ai_engine.domain.entities import Run, SavedVersion
+from ai_engine.domain.answers import VersionInfo
+from ai_engine.domain.entities import ModelVersion, Run, SavedVersion
 from ai_engine.domain.errors import AIEngineError
 from ai_engine.domain.performance import ModelPerformance
+from ai_engine.domain.search import EVERYTHING, Position, Search
+from ai_engine.telemetry.interleaving import check_one_machine
+from ai_engine.telemetry.reading import Ignored, Reading
+from ai_engine.telemetry.recognition import GROUP, TIME, Source, recognise, seconds_of
 from ai_engine.training.extras import require_training_packages
-from ai_engine.training.kinds import find_kind
+from ai_engine.training.kinds import Kind, find_kind
 from ai_engine.training.metrics import TrainingMetrics
 from ai_engine.training.progress import Part, Progress
 from ai_engine.training.request import TrainingRequest
 from ai_engine.training.results import Cleaning, TrainingResult
+
+if TYPE_CHECKING:
+    from ai_engine.training.recipes.protocol import Fitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,8 @@ class Trained:
         What was fitted and is in the estimator.
     cleaning : Cleaning
         What was done to the rows.
+    reading : Reading
+        What was understood of them.
     metadata : dict
         Columns, cleaning, split, candidates (JSON values).
     run : Run
@@ -49,6 +60,7 @@ class Trained:
     performance: ModelPerformance
     algorithms: tuple[str, ...]
     cleaning: Cleaning
+    reading: Reading
     metadata: dict[str, Any]
     run: Run
     measure: Callable[[Any], float | None]
@@ -65,9 +77,11 @@ def fit(request: TrainingRequest, progress: Progress) -> Trained:
         If the packages of the ``train`` extra are not installed.
     """
     require_training_packages()
-    recipe = find_kind(request.kind).load_recipe()
+    kind = find_kind(request.kind)
+    recipe = kind.load_recipe()
     started, clock = datetime.now(UTC), perf_counter()
-    fitted = recipe(request, progress)
+    understood, source = understand(request, kind)
+    fitted = recipe(understood, progress)
     seconds = perf_counter() - clock
     completed = datetime.now(UTC)
     metrics = TrainingMetrics(
@@ -78,18 +92,22 @@ def fit(request: TrainingRequest, progress: Progress) -> Trained:
         validation_samples=fitted.held_out_samples,
         feature_count=fitted.feature_count,
         extra=fitted.extra,
+        baseline=fitted.metadata.get("baseline"),
     )
     targets = list(fitted.targets)
+    reading = _reading(understood.rows, source, fitted)
     return Trained(
         estimator=fitted.estimator,
         performance_metrics=metrics,
         performance=_performance(metrics, completed),
         algorithms=fitted.algorithms,
         cleaning=fitted.cleaning,
+        reading=reading,
         metadata={
             **fitted.metadata,
             "targets": targets,
             "cleaning": fitted.cleaning.to_mapping(),
+            "reading": reading.to_mapping(),
             "performance_metrics": metrics.to_mapping(),
         },
         run=Run(
@@ -102,6 +120,56 @@ def fit(request: TrainingRequest, progress: Progress) -> Trained:
         ),
         measure=fitted.measure,
     )
+
+
+def understand(request: TrainingRequest, kind: Kind) -> tuple[TrainingRequest, Source]:
+    """Return a request whose rows have their time and machine under our names, and where they stood.
+
+    Raises
+    ------
+    InvalidInputError
+        If a named column does not exist, or the rows look like several machines in one series.
+    """
+    rows, source = recognise(request.rows, request.time_column, request.group_column, kind.is_series)
+    if kind.is_series and source.group_column is None:
+        check_one_machine(rows, source.time_column)
+    return replace(request, rows=rows), source
+
+
+def _reading(rows: Sequence[Any], source: Source, fitted: Fitted) -> Reading:
+    columns = fitted.metadata.get("columns", {})
+    ignored = [Ignored(name, _why_ignored(rows, name)) for name in fitted.cleaning.columns_ignored]
+    missing = sum(fitted.cleaning.missing_values.values())
+    moments: dict[Any, list[float]] = {}
+    for row in rows:
+        if isinstance(row, Mapping):
+            moment = seconds_of(row.get(TIME))
+            moments.setdefault(row.get(GROUP), []).extend([] if moment is None else [moment])
+    steps = sorted(
+        later - earlier
+        for of_one in moments.values()
+        for earlier, later in pairwise(sorted(of_one))
+        if later > earlier
+    )
+    return Reading(
+        source=source,
+        interval_seconds=round(steps[len(steps) // 2], 6) if steps else None,
+        groups=len(moments) if source.group_column is not None else 1,
+        rows_used=int(fitted.metadata.get("rows", fitted.training_samples + fitted.held_out_samples)),
+        features=tuple(name for name in columns if name not in fitted.targets),
+        targets=fitted.targets,
+        ignored=tuple(ignored),
+        repaired={**fitted.cleaning.counts, **({"missing_values": missing} if missing else {})},
+    )
+
+
+def _why_ignored(rows: Sequence[Any], column: str) -> str:
+    seen = {repr(row.get(column)) for row in rows if isinstance(row, Mapping)}
+    if len(seen) <= 1:
+        return "it does not vary"
+    if any(isinstance(row.get(column), str) for row in rows if isinstance(row, Mapping)):
+        return "it is text"
+    return "it is not used"
 
 
 def _performance(metrics: TrainingMetrics, at: datetime) -> ModelPerformance:
@@ -126,6 +194,20 @@ class TrainingRegistry(Protocol):
 
     def load(self, name: str, version: str | None = None) -> Any:
         """Return the object of a version, the active one by default; None if there is none (any object)."""
+        ...
+
+    def find(self, name: str, version: str | None = None) -> ModelVersion | None:
+        """Return a version, or the active one; None if there is none."""
+        ...
+
+    def describe(
+        self,
+        name: str | None = None,
+        limit: int | None = None,
+        after: Position | None = None,
+        search: Search = EVERYTHING,
+    ) -> tuple[list[VersionInfo], int, bool]:
+        """Return versions with their metadata."""
         ...
 
     def save(
@@ -190,14 +272,19 @@ class TrainingEngine:
             completed=trained.run.completed or datetime.now(UTC),
             algorithms=trained.algorithms,
             cleaning=trained.cleaning,
+            reading=trained.reading,
             activation_reason=reason,
         )
 
     def _activation(self, request: TrainingRequest, trained: Trained) -> tuple[bool, str | None]:
         """Return whether to activate and, where that was to be found out, why."""
-        if isinstance(request.activate, bool):
-            return request.activate, None
-        new = trained.performance_metrics.overall.to_mapping()["mae"]
+        if request.activate in (False, "always"):
+            return bool(request.activate), None
+        skill = trained.performance_metrics.overall.to_mapping()["skill"]
+        if request.activate is True:
+            return self._unless_worse(request.model_name, skill)
+        target, found = next(iter(trained.performance_metrics.by_target.items()))
+        new = found.to_mapping()["mae"]
         if new is None:
             return (
                 True,
@@ -220,6 +307,27 @@ class TrainingEngine:
         better = new < old
         verdict = "Activated" if better else "Not activated"
         return better, (
-            f"{verdict}: on the same held-out rows its mean absolute error is {new:.6g}, "
+            f"{verdict}: on the same held-out rows its mean absolute error of {target} is {new:.6g}, "
             f"and the active version's is {old:.6g}."
         )
+
+    def _unless_worse(self, name: str, skill: float | None) -> tuple[bool, str | None]:
+        """Keep a version that is worse than its baseline from taking the place of one that is better."""
+        if skill is None or skill >= 0:
+            return True, None
+        worse = f"its error is larger than that of the baseline (skill {skill:.3g})"
+        active = self._registry.find(name)
+        if active is None:
+            return (
+                True,
+                f"Activated, as no version was active; but {worse}, so a simple rule predicts better.",
+            )
+        (entry, *_), _, _ = self._registry.describe(name, search=EVERYTHING.of(None, active.version))
+        told = entry["metadata"].get("performance_metrics")
+        before = told.get("skill") if isinstance(told, Mapping) else None
+        if isinstance(before, (int, float)) and before >= 0:
+            return False, (
+                f"Not activated: {worse}, and version {active.version} is better than its own (skill "
+                f'{before:.3g}). Give activate="always" to activate it all the same.'
+            )
+        return True, f"Activated; but {worse}, so a simple rule predicts better."

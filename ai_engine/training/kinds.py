@@ -44,6 +44,8 @@ class Kind:
         ``"module:function"`` of its `Recipe`, imported when something trains; None where it is planned.
     default_name : str or None
         The model that is trained where none is named; None: one has to be named.
+    is_series : bool
+        Whether rows are measurements in time, of machines: rows of several that look like one are refused.
     default_targets : tuple of str or None
         The target columns where none are named; None is left to the recipe.
     needs_target : bool
@@ -58,6 +60,7 @@ class Kind:
     about: str
     recipe: str | None
     default_name: str | None = None
+    is_series: bool = False
     default_targets: tuple[str, ...] | None = None
     needs_target: bool = False
     most_targets: int | None = 1
@@ -92,6 +95,7 @@ BUILT_IN: Final[Mapping[str, Kind]] = {
             about="forecasts of any numeric columns of one or many VMs, every step up to a horizon",
             recipe="ai_engine.training.recipes.forecast:train",
             default_name="resource_predictor",
+            is_series=True,
             most_targets=None,
             settings={
                 # 1,000 steps are 3.5 days at five minutes; beyond, a step ahead is no longer what decides.
@@ -106,6 +110,7 @@ BUILT_IN: Final[Mapping[str, Kind]] = {
             about="which rows are unlike the others, with or without a column of labels to learn from",
             recipe="ai_engine.training.recipes.anomaly:train",
             default_name="anomaly_detector",
+            is_series=True,
             settings={
                 # The share of training rows above the threshold; None: 1 %, or what fits the labels best.
                 "contamination": Share(default=None, below=0.5),

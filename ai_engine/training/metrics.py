@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
@@ -70,6 +70,8 @@ class TrainingMetrics:
         Columns of X.
     extra : mapping of str to float or None
         Measures that only this kind of training has.
+    baseline : str or None
+        The simple answer that `skill` compares with.
     """
 
     by_target: Mapping[str, TargetMetrics]
@@ -79,16 +81,30 @@ class TrainingMetrics:
     validation_samples: int
     feature_count: int
     extra: Mapping[str, float | None] = field(default_factory=dict)
+    baseline: str | None = None
 
     @property
     def overall(self) -> TargetMetrics:
-        """Return the measures that stand for the whole training: those of the first target."""
-        return next(iter(self.by_target.values()))
+        """Return the measures that stand for the whole training.
+
+        Of one target they are its own. Of several, what has a unit (`mae`, `mse`, `baseline_mae`) is None,
+        and what has none is the mean over those that have it.
+        """
+        found = list(self.by_target.values())
+        if len(found) == 1:
+            return found[0]
+        return TargetMetrics(
+            r2=_mean([one.r2 for one in found]),
+            accuracy_score=_mean([one.accuracy_score for one in found]),
+            confidence_score=_mean([one.confidence_score for one in found]),
+            skill=_mean([one.skill for one in found]),
+        )
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the measures as ``POST /train`` answers them (JSON values)."""
         return {
             **self.overall.to_mapping(),
+            "baseline": self.baseline,
             "training_time": self.training_time,
             **finite_or_none({"prediction_time": self.prediction_time}),
             "training_samples": int(self.training_samples),
@@ -105,6 +121,11 @@ class TrainingMetrics:
         by_target = {target: TargetMetrics(**found) for target, found in rest.pop("by_target").items()}
         own = {one.name: rest.pop(one.name) for one in fields(cls) if one.name not in ("by_target", "extra")}
         return cls(by_target=by_target, extra=rest, **own)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    return sum(known) / len(known) if known else None
 
 
 def finite_or_none(measures: Mapping[str, float | None]) -> dict[str, float | None]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.telemetry.recognition import recognise
 from ai_engine.training.estimators.protocol import RowEstimator
 from ai_engine.training.extras import require_training_packages
 
 
-def predict(model: Any, rows: Sequence[Any], horizon: int | None = None) -> list[dict[str, Any]]:
+def predict(
+    model: Any, rows: Sequence[Any], horizon: int | None = None, reading: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
     """Return a stored object's predictions for rows, as ``POST /models/{name}/predict`` answers them.
 
     Parameters
@@ -22,6 +25,8 @@ def predict(model: Any, rows: Sequence[Any], horizon: int | None = None) -> list
         JSON objects, at least one.
     horizon : int, optional
         Steps ahead; for forecasters only.
+    reading : mapping, optional
+        What was understood of the rows of the training: which columns say when and where.
 
     Returns
     -------
@@ -42,6 +47,16 @@ def predict(model: Any, rows: Sequence[Any], horizon: int | None = None) -> list
             "data", 'give a list of at least one row, each an object such as {"cpu": 12.5}'
         )
     if isinstance(model, RowEstimator):
+        if reading:
+            time, group = reading.get("time_column"), reading.get("group_column")
+            there = {name for row in rows if isinstance(row, Mapping) for name in row}
+            rows, _ = recognise(
+                rows,
+                time if time in there else None,
+                group if group in there else None,
+                series=group is not None,
+                field="data",
+            )
         return model.predict(rows, horizon)
     if horizon is not None:
         raise InvalidInputError("horizon", "only forecasts have one; leave it out for this model")

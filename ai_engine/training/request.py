@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.domain.names import check_name
 from ai_engine.training.hyperparameters import complete
 from ai_engine.training.kinds import Kind, find_kind, known, not_yet
+
+_ACTIVATE: Final = ("if_better", "always")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +30,16 @@ class TrainingRequest:
     target_columns : tuple of str or None
         What to predict; None is replaced by the kind's default, where it has one. None: for forecasts every
         numeric column that varies, for anomalies no labels.
+    time_column, group_column : str or None
+        The columns that say when and of which machine a row is; None: ``timestamp`` and ``vm_id``, else those
+        that show themselves as such.
     validation_split : float
         The share of the rows that is held out to measure on, above 0 and below 1.
     hyperparameters : dict
         Complete after construction: the given ones, and the kind's defaults (any JSON value).
-    activate : bool or "if_better"
-        Whether the new version becomes the active one.
+    activate : bool, "if_better" or "always"
+        Whether the new version becomes the active one. With True one that is worse than its baseline does not
+        take the place of one that is better than that.
 
     Raises
     ------
@@ -49,6 +55,8 @@ class TrainingRequest:
     rows: list[Any]  # a row may be anything until the table reader has seen it
     name: str | None = None
     target_columns: tuple[str, ...] | None = None
+    time_column: str | None = None
+    group_column: str | None = None
     validation_split: float = 0.2
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     activate: bool | str = True
@@ -70,8 +78,14 @@ class TrainingRequest:
         }
         for attribute, value in checked.items():
             object.__setattr__(self, attribute, value)
-        if not isinstance(self.activate, bool) and self.activate != "if_better":
-            raise InvalidInputError("activate", f'give true, false or "if_better", not {self.activate!r}')
+        if not isinstance(self.activate, bool) and self.activate not in _ACTIVATE:
+            raise InvalidInputError(
+                "activate", f'give true, false, "if_better" or "always", not {self.activate!r}'
+            )
+        for what in ("time_column", "group_column"):
+            column = getattr(self, what)
+            if column is not None and not isinstance(column, str):
+                raise InvalidInputError(what, f"give the name of a column, not {column!r:.80}")
 
     @classmethod
     def from_mapping(cls, body: Mapping[str, Any]) -> TrainingRequest:
@@ -81,7 +95,8 @@ class TrainingRequest:
         ----------
         body : mapping
             ``model_type`` and ``training_data``, and any of ``name``, ``target_columns``,
-            ``validation_split``, ``hyperparameters``, ``activate`` (any JSON values).
+            ``time_column``, ``group_column``, ``validation_split``, ``hyperparameters``, ``activate`` (any
+            JSON values).
 
         Raises
         ------
@@ -93,6 +108,8 @@ class TrainingRequest:
             "training_data": "rows",
             "name": "name",
             "target_columns": "target_columns",
+            "time_column": "time_column",
+            "group_column": "group_column",
             "validation_split": "validation_split",
             "hyperparameters": "hyperparameters",
             "activate": "activate",
@@ -113,6 +130,8 @@ class TrainingRequest:
             "training_data": self.rows,
             "name": self.name,
             "target_columns": None if self.target_columns is None else list(self.target_columns),
+            "time_column": self.time_column,
+            "group_column": self.group_column,
             "validation_split": self.validation_split,
             "hyperparameters": dict(self.hyperparameters),
             "activate": self.activate,

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ai_engine.domain.clock import to_iso
+from ai_engine.telemetry.reading import Reading
 from ai_engine.training.metrics import TrainingMetrics
 
 
@@ -65,6 +66,8 @@ class TrainingResult:
         What was fitted and is in the version.
     cleaning : Cleaning
         What was done to the rows.
+    reading : Reading
+        What was understood of the rows.
     activation_reason : str or None
         Why it is active or not, where that was to be found out by comparing.
     persisted : bool
@@ -80,6 +83,7 @@ class TrainingResult:
     completed: datetime
     algorithms: tuple[str, ...]
     cleaning: Cleaning
+    reading: Reading
     activation_reason: str | None = None
     persisted: bool = True  # a save that may be lost raises
 
@@ -99,6 +103,7 @@ class TrainingResult:
             "active": self.active,
             "algorithms": list(self.algorithms),
             "cleaning": self.cleaning.to_mapping(),
+            "reading": self.reading.to_mapping(),
             **reason,
         }
 
@@ -121,6 +126,7 @@ class TrainingResult:
             completed=datetime.fromisoformat(given["timestamp"]),
             algorithms=tuple(given["algorithms"]),
             cleaning=Cleaning.from_mapping(given["cleaning"]),
+            reading=Reading.from_mapping(given["reading"]),
             activation_reason=given.get("activation_reason"),
             persisted=given["persisted"],
         )

@@ -19,8 +19,8 @@ from starlette.types import Message
 from ai_engine.api.clients import STRETCH, WhileConnected
 from ai_engine.api.problems import RefusedError
 from ai_engine.api.request_body import SMALL, read_object
-from ai_engine.cli.rows import read_rows
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.telemetry.readers import read_rows
 from ai_engine.training.table import read_table
 from tests.api.serving import Served, serving, telemetry, train_body
 from tests.api.test_strangers import JSON, problem

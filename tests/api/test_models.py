@@ -96,6 +96,15 @@ def test_versions_are_searched_and_sorted_a_page_at_a_time(server: Served) -> No
     assert "another sort" in other.json()["detail"]
 
 
+def test_who_moved_a_pointer_over_http_is_written_down(server: Served) -> None:
+    for number in range(2):
+        server.registry.save("cpu", number)
+    server.client.post("/models/cpu/activate", json={"version": "1.0.0"}).raise_for_status()
+    server.client.post("/models/cpu/rollback").raise_for_status()
+    actors = [move.actor for move in server.registry.activations("cpu")]
+    assert [actor.endswith(" over HTTP") for actor in actors] == [False, False, True, True]
+
+
 def test_models_are_listed_a_page_at_a_time(server: Served) -> None:
     """One entry each, by its active version, in the order that is asked for."""
     for number in range(5):

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
-from ai_engine.domain.entities import Run, SavedVersion
+from ai_engine.domain.answers import VersionInfo
+from ai_engine.domain.entities import ModelVersion, Run, SavedVersion
 from ai_engine.domain.errors import InvalidInputError, ModelLoadError
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.training.engine import TrainingEngine, fit
@@ -25,7 +26,7 @@ ALWAYS = {
 }
 
 
-class VersionFiles:
+class Saves:
     """Keeps what is saved in a list; a registry as the engine sees one."""
 
     def __init__(self) -> None:
@@ -36,6 +37,12 @@ class VersionFiles:
         if isinstance(self.active, Exception):
             raise self.active
         return self.active
+
+    def find(self, name: str, version: str | None = None) -> ModelVersion | None:
+        return None
+
+    def describe(self, *given: object, **more: object) -> tuple[list[VersionInfo], int, bool]:
+        return [], 0, True
 
     def save(
         self,
@@ -89,18 +96,18 @@ def numbers(value: Any) -> Iterable[float]:
 def test_every_kind_answers_all_measures_finite_or_none_as_json(
     given: dict[str, Any], quiet: Progress
 ) -> None:
-    version_files = VersionFiles()
-    result = TrainingEngine(version_files).train(TrainingRequest.from_mapping(given), quiet)
+    kept = Saves()
+    result = TrainingEngine(kept).train(TrainingRequest.from_mapping(given), quiet)
     answer = result.to_mapping()
     assert TrainingResult.from_mapping(json.loads(json.dumps(answer))) == result
     assert answer["performance_metrics"].keys() >= ALWAYS
     assert all(math.isfinite(number) for number in numbers(answer))
     assert json.loads(json.dumps(answer, allow_nan=False)) == answer
-    json.dumps(version_files.saves[0]["metadata"], allow_nan=False)
+    json.dumps(kept.saves[0]["metadata"], allow_nan=False)
     assert answer["training_status"] == "completed"
     assert answer["timestamp"].endswith("Z")
     assert answer["active"] is True
-    performance, run = version_files.saves[0]["performance"], version_files.saves[0]["run"]
+    performance, run = kept.saves[0]["performance"], kept.saves[0]["run"]
     for name in (
         "mae",
         "mse",
@@ -116,15 +123,15 @@ def test_every_kind_answers_all_measures_finite_or_none_as_json(
 
 
 def test_nothing_is_saved_when_the_rows_are_refused(quiet: Progress) -> None:
-    version_files = VersionFiles()
+    kept = Saves()
     with pytest.raises(InvalidInputError):
-        TrainingEngine(version_files).train(request(waves(5)), quiet)
-    assert version_files.saves == []
+        TrainingEngine(kept).train(request(waves(5)), quiet)
+    assert kept.saves == []
 
 
 def test_a_better_version_is_activated_and_a_worse_one_is_not(quiet: Progress) -> None:
-    version_files = VersionFiles()
-    engine = TrainingEngine(version_files)
+    kept = Saves()
+    engine = TrainingEngine(kept)
     naive = {"horizon": 12, "algorithm": "last_value"}
     first = engine.train(request(waves(400), hyperparameters=naive, activate="if_better"), quiet)
     assert first.active
@@ -148,16 +155,16 @@ def test_a_better_version_is_activated_and_a_worse_one_is_not(quiet: Progress) -
     ],
 )
 def test_an_active_version_that_cannot_be_measured_gives_way(active: object, quiet: Progress) -> None:
-    version_files = VersionFiles()
-    version_files.active = active
-    answer = TrainingEngine(version_files).train(request(waves(200), activate="if_better"), quiet)
+    kept = Saves()
+    kept.active = active
+    answer = TrainingEngine(kept).train(request(waves(200), activate="if_better"), quiet)
     assert answer.active
     assert "cannot be measured" in str(answer.activation_reason)
 
 
 def test_an_active_forecaster_of_other_columns_gives_way(quiet: Progress) -> None:
-    version_files = VersionFiles()
-    engine = TrainingEngine(version_files)
+    kept = Saves()
+    engine = TrainingEngine(kept)
     engine.train(request(waves(200)), quiet)
     answer = engine.train(request(walk(200), activate="if_better"), quiet)
     assert answer.active

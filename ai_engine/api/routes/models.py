@@ -180,7 +180,7 @@ def clean_up(
     unknown = set(request.query_params) - {"keep_versions", "dry_run"}
     if unknown:  # a dry run that is misspelled would remove
         raise InvalidInputError(min(unknown), "is not a parameter; use keep_versions and dry_run")
-    done = service.registry.clean_up(keep_versions, dry_run)
+    done = service.acting(request).clean_up(keep_versions, dry_run)
     count = len(done.dropped)
     what = f"{count} version{'' if count == 1 else 's'}"
     return Answer(
@@ -245,16 +245,18 @@ def _compare(service: Service, model_name: str, versions: str) -> Answer:
     responses=answers(schemas.PointerReply, 403, 404, 415),
     openapi_extra=takes(schemas.ActivateRequest),
 )
-def activate(service: Running, model_name: Name, body: Body) -> Answer:
+def activate(service: Running, request: Request, model_name: Name, body: Body) -> Answer:
     """Activate a version."""
     wanted = schemas.read(schemas.ActivateRequest, body)
-    return Answer({"model_name": model_name} | asdict(service.registry.activate(model_name, wanted.version)))
+    return Answer(
+        {"model_name": model_name} | asdict(service.acting(request).activate(model_name, wanted.version))
+    )
 
 
 @router.post("/models/{model_name:path}/rollback", responses=answers(schemas.PointerReply, 403, 404, 409))
-def roll_back(service: Running, model_name: Name) -> Answer:
+def roll_back(service: Running, request: Request, model_name: Name) -> Answer:
     """Activate the version that was active before."""
-    return Answer({"model_name": model_name} | asdict(service.registry.roll_back(model_name)))
+    return Answer({"model_name": model_name} | asdict(service.acting(request).roll_back(model_name)))
 
 
 @router.delete(
@@ -263,9 +265,9 @@ def roll_back(service: Running, model_name: Name) -> Answer:
     response_class=Response,
     responses=answers(None, 403, 404, 409, status=204),
 )
-def delete(service: Running, model_name: Name, version: VersionPart) -> Response:
+def delete(service: Running, request: Request, model_name: Name, version: VersionPart) -> Response:
     """Delete a version and free its bytes. The active version cannot be deleted."""
     if not version:
         raise VersionNotFoundError(model_name, version)
-    service.registry.delete(model_name, version)
+    service.acting(request).delete(model_name, version)
     return Response(status_code=204)

@@ -67,11 +67,15 @@ async def predict(service: Running, model_name: Name, text: Text) -> Answer:
 def _predict(service: Service, model_name: str, text: bytes) -> tuple[Answer, int, float]:
     """Return the answer, how many predictions it has, and the seconds to load and to predict."""
     require_training_packages()  # before a stored object asks for them in its own words
+    from ai_engine.training.calls import reading_of  # needs them
+
     wanted = schemas.read(schemas.PredictRequest, read_object(text))
     version = service.version(model_name, wanted.version)
     began = time.perf_counter()
     model = service.load(model_name, version)
-    predicted = predictions(model, wanted.data, wanted.horizon)
+    predicted = predictions(
+        model, wanted.data, wanted.horizon, reading_of(service.registry, model_name, version)
+    )
     seconds = time.perf_counter() - began
     answer = Answer({"model_name": model_name, "version": version, "predictions": predicted})
     return answer, len(predicted), seconds

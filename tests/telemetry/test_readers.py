@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ai_engine.cli.rows import _cell, read_rows
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.telemetry.readers import _cell, read_rows
 
 ROWS = [{"timestamp": "2026-01-01", "cpu": 1.5, "n": 3}, {"timestamp": "2026-01-02", "cpu": None, "n": -4}]
 
