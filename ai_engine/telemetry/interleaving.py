@@ -17,7 +17,7 @@ from ai_engine.telemetry.recognition import TIME, seconds_of
 
 Times = NDArray[np.float64]
 
-# A monitoring system repeats a row now and then; of two machines half of all rows are repeated.
+# A monitoring system corrects a row now and then; of two machines half of all rows are against another one.
 _MOST_REPEATED: Final = 0.2
 # Runs shorter than this are rows in no order at all, which are sorted.
 _SHORTEST_RUN: Final = 5.0
@@ -38,9 +38,14 @@ def check_one_machine(rows: Sequence[Any], source_time: str | None, field: str =
     """
     if source_time is None:
         return
-    moments = [seconds_of(row.get(TIME)) if isinstance(row, Mapping) else None for row in rows]
-    times = np.array([moment for moment in moments if moment is not None])
-    why = _several(times)
+    placed = [
+        (moment, row)
+        for row in rows
+        if isinstance(row, Mapping) and (moment := seconds_of(row.get(TIME))) is not None
+    ]
+    why = _several(np.array([moment for moment, _ in placed]))
+    if why is None:
+        why = _contradiction(placed)
     if why is None:
         return
     named = _likely_groups(rows)
@@ -52,13 +57,30 @@ def check_one_machine(rows: Sequence[Any], source_time: str | None, field: str =
     )
 
 
+def _contradiction(placed: Sequence[tuple[float, Mapping[str, Any]]]) -> str | None:
+    """Return how many rows of one moment say different things; None where they are few.
+
+    A row that is told twice, or once with nothing in it, is one machine's: monitoring systems do that.
+    """
+    if len(placed) < _FEWEST:
+        return None
+    last: dict[float, Mapping[str, Any]] = {}
+    against = 0
+    for moment, row in placed:
+        before = last.get(moment)
+        against += before is not None and any(
+            cell and before.get(name) and cell != before[name] for name, cell in row.items() if name != TIME
+        )
+        last[moment] = row
+    if against <= _MOST_REPEATED * len(placed):
+        return None
+    return f"{against} of {len(placed)} rows say something else than another row of the same time"
+
+
 def _several(times: Times) -> str | None:
     """Return what shows that times are of several series; None where nothing does."""
     if len(times) < _FEWEST:
         return None
-    repeated = 1 - len(np.unique(times)) / len(times)
-    if repeated > _MOST_REPEATED:
-        return f"{repeated:.0%} of the times in {len(times)} rows stand there twice"
     falls = np.flatnonzero(np.diff(times) < 0)
     if len(falls) and len(times) / (len(falls) + 1) >= _SHORTEST_RUN:
         starts = np.concatenate([[0], falls + 1])

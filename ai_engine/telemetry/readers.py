@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from ai_engine.domain.errors import InvalidInputError, MissingDependencyError
+from ai_engine.domain.errors import InvalidInputError
 from ai_engine.telemetry.frames import rows_of
 from ai_engine.telemetry.recognition import GROUP_NAMES
 
@@ -41,8 +41,6 @@ def read_rows(source: str) -> list[Row]:
     ------
     InvalidInputError
         If it cannot be read, naming the line.
-    MissingDependencyError
-        If it is Parquet and pyarrow is not installed.
     """
     data = _data(source)
     ending = source.lower().removesuffix(".gz").rpartition(".")[2]
@@ -100,7 +98,10 @@ def _from_parquet(source: str, data: bytes) -> list[Row]:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
-        raise MissingDependencyError("pyarrow", "train") from error
+        raise InvalidInputError(
+            _FIELD,
+            f"{source} is Parquet, and pyarrow is not installed; install it with `pip install pyarrow`",
+        ) from error
     try:
         file = pq.ParquetFile(pa.BufferReader(data))
         unpacked = sum(

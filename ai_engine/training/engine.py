@@ -14,7 +14,6 @@ from ai_engine.domain.entities import ModelVersion, Run, SavedVersion
 from ai_engine.domain.errors import AIEngineError
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.search import EVERYTHING, Position, Search
-from ai_engine.telemetry.interleaving import check_one_machine
 from ai_engine.telemetry.reading import Ignored, Reading
 from ai_engine.telemetry.recognition import GROUP, TIME, Source, recognise, seconds_of
 from ai_engine.training.extras import require_training_packages
@@ -132,6 +131,8 @@ def understand(request: TrainingRequest, kind: Kind) -> tuple[TrainingRequest, S
     """
     rows, source = recognise(request.rows, request.time_column, request.group_column, kind.is_series)
     if kind.is_series and source.group_column is None:
+        from ai_engine.telemetry.interleaving import check_one_machine  # needs the train extra
+
         check_one_machine(rows, source.time_column)
     return replace(request, rows=rows), source
 

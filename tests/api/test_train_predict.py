@@ -96,7 +96,6 @@ def test_jobs_are_refused_as_planned(server: Served) -> None:
         {"data": [{}]},
         {"data": [{"cpu": "x"}]},
         {"data": [{"other": 1}]},
-        {"data": [{"timestamp": 1.7e12, "cpu": 1, "mem": 1}]},
         {"data": telemetry(30), "horizon": 0},
         {"data": telemetry(30), "horizon": -1},
         {"data": telemetry(30), "horizon": 13},

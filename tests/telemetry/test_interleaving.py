@@ -39,15 +39,22 @@ def test_machines_one_behind_the_other_are_refused() -> None:
         check_one_machine(series(100) + series(100, 1.7e9 + 7), "time")
 
 
-@pytest.mark.parametrize(("repeated", "refused"), [(19, False), (20, False), (21, True)])
-def test_repeated_times_up_to_a_share_are_one_machines(repeated: int, refused: bool) -> None:
-    rows = series(100 - repeated)
-    rows = sorted(rows + rows[:repeated], key=lambda row: float(row["timestamp"]))
+@pytest.mark.parametrize(("against", "refused"), [(19, False), (20, False), (21, True)])
+def test_rows_that_contradict_each_other_up_to_a_share_are_one_machines(against: int, refused: bool) -> None:
+    rows = series(100 - against)
+    rows += [row | {"cpu": row["cpu"] + 1000} for row in rows[:against]]
+    rows.sort(key=lambda row: float(row["timestamp"]))
     if refused:
-        with pytest.raises(InvalidInputError, match="stand there twice"):
+        with pytest.raises(InvalidInputError, match="21 of 100 rows say something else"):
             check_one_machine(rows, "time")
     else:
         check_one_machine(rows, "time")
+
+
+@pytest.mark.parametrize("second", [{}, {"cpu": 0}, {"cpu": None}])
+def test_a_row_that_is_told_twice_is_one_machines(second: dict[str, Any]) -> None:
+    rows = [row | more for row in series(100) for more in ({}, second)]
+    check_one_machine(rows, "time")
 
 
 @pytest.mark.parametrize("jitter", [0.0, 3.0, 100.0])
