@@ -89,7 +89,7 @@ def _several(times: Times) -> str | None:
             overlap = times[following] - times[start]
             if overlap > 0.5 * (times[end] - times[start]) and end - start >= _SHORTEST_RUN:
                 return f"the time goes back at row {start} and runs through the same hours again"
-    return _offset(np.sort(times))
+    return _offset(np.unique(times))
 
 
 def _offset(times: Times) -> str | None:

@@ -17,7 +17,9 @@ Rows = list[dict[str, Any]]
 
 def series(count: int, start: float = 1.7e9, step: float = 300.0, jitter: float = 0.0) -> Rows:
     draw = random.Random(count)
-    return [{"timestamp": start + step * n + draw.uniform(-jitter, jitter), "cpu": n} for n in range(count)]
+    return [
+        {"timestamp": start + step * n + draw.uniform(-jitter, jitter), "cpu": n + 1} for n in range(count)
+    ]
 
 
 def interleaved(machines: int, count: int, offset: float) -> Rows:
