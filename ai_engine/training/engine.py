@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import pairwise
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,17 +13,17 @@ from ai_engine.domain.entities import ModelVersion, Run, SavedVersion
 from ai_engine.domain.errors import AIEngineError
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.search import EVERYTHING, Position, Search
-from ai_engine.telemetry.reading import Ignored, Reading
-from ai_engine.telemetry.recognition import GROUP, TIME, Source, recognise, seconds_of
+from ai_engine.telemetry.reading import Reading
 from ai_engine.training.extras import require_training_packages
-from ai_engine.training.kinds import Kind, find_kind
+from ai_engine.training.kinds import find_kind
 from ai_engine.training.metrics import TrainingMetrics
 from ai_engine.training.progress import Part, Progress
 from ai_engine.training.request import TrainingRequest
 from ai_engine.training.results import Cleaning, TrainingResult
+from ai_engine.training.understanding import reading_of, understand
 
 if TYPE_CHECKING:
-    from ai_engine.training.recipes.protocol import Fitted
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ def fit(request: TrainingRequest, progress: Progress) -> Trained:
         baseline=fitted.metadata.get("baseline"),
     )
     targets = list(fitted.targets)
-    reading = _reading(understood.rows, source, fitted)
+    reading = reading_of(understood.rows, source, fitted)
     return Trained(
         estimator=fitted.estimator,
         performance_metrics=metrics,
@@ -119,58 +118,6 @@ def fit(request: TrainingRequest, progress: Progress) -> Trained:
         ),
         measure=fitted.measure,
     )
-
-
-def understand(request: TrainingRequest, kind: Kind) -> tuple[TrainingRequest, Source]:
-    """Return a request whose rows have their time and machine under our names, and where they stood.
-
-    Raises
-    ------
-    InvalidInputError
-        If a named column does not exist, or the rows look like several machines in one series.
-    """
-    rows, source = recognise(request.rows, request.time_column, request.group_column, kind.is_series)
-    if kind.is_series and source.group_column is None:
-        from ai_engine.telemetry.interleaving import check_one_machine  # needs the train extra
-
-        check_one_machine(rows, source.time_column)
-    return replace(request, rows=rows), source
-
-
-def _reading(rows: Sequence[Any], source: Source, fitted: Fitted) -> Reading:
-    columns = fitted.metadata.get("columns", {})
-    ignored = [Ignored(name, _why_ignored(rows, name)) for name in fitted.cleaning.columns_ignored]
-    missing = sum(fitted.cleaning.missing_values.values())
-    moments: dict[Any, list[float]] = {}
-    for row in rows:
-        if isinstance(row, Mapping):
-            moment = seconds_of(row.get(TIME))
-            moments.setdefault(row.get(GROUP), []).extend([] if moment is None else [moment])
-    steps = sorted(
-        later - earlier
-        for of_one in moments.values()
-        for earlier, later in pairwise(sorted(of_one))
-        if later > earlier
-    )
-    return Reading(
-        source=source,
-        interval_seconds=round(steps[len(steps) // 2], 6) if steps else None,
-        groups=len(moments) if source.group_column is not None else 1,
-        rows_used=int(fitted.metadata.get("rows", fitted.training_samples + fitted.held_out_samples)),
-        features=tuple(name for name in columns if name not in fitted.targets),
-        targets=fitted.targets,
-        ignored=tuple(ignored),
-        repaired={**fitted.cleaning.counts, **({"missing_values": missing} if missing else {})},
-    )
-
-
-def _why_ignored(rows: Sequence[Any], column: str) -> str:
-    seen = {repr(row.get(column)) for row in rows if isinstance(row, Mapping)}
-    if len(seen) <= 1:
-        return "it does not vary"
-    if any(isinstance(row.get(column), str) for row in rows if isinstance(row, Mapping)):
-        return "it is text"
-    return "it is not used"
 
 
 def _performance(metrics: TrainingMetrics, at: datetime) -> ModelPerformance:
