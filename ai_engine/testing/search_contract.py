@@ -22,7 +22,9 @@ from ai_engine.testing.strategies import METRICS, START, VALUES, searches
 
 AnyInfo = TypeVar("AnyInfo", bound=VersionInfo)
 SETTINGS = settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
 )
 
 
