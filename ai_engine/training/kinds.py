@@ -20,7 +20,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Final, cast
 
 from ai_engine.domain.errors import InvalidInputError, NotYetSupportedError, TrainingFailedError
-from ai_engine.training.hyperparameters import AUTO, SEED, OneOf, Setting, Share, WholeNumber
+from ai_engine.training.hyperparameters import AUTO, SEED, OneOf, Setting, Share, Switch, WholeNumber
 
 if TYPE_CHECKING:
     from ai_engine.training.recipes.protocol import Recipe
@@ -97,7 +97,10 @@ BUILT_IN: Final[Mapping[str, Kind]] = {
                 # 1,000 steps are 3.5 days at five minutes; beyond, a step ahead is no longer what decides.
                 "horizon": WholeNumber(default=12, low=1, high=1000),
                 "season_steps": WholeNumber(default=None, low=2, high=2016),
-                "algorithm": OneOf((AUTO, "last_value", "seasonal_naive", "ridge", "boosted_trees")),
+                "algorithm": OneOf(
+                    (AUTO, "fleet", "last_value", "seasonal_naive", "median", "ridge", "boosted_trees")
+                ),
+                "refit": Switch(default=True),
                 "seed": SEED,
             },
         ),

@@ -43,13 +43,15 @@ def trainings() -> Iterator[TrainingRequest]:
         "regression": {"rows": waves(300), "target_columns": ("cpu",), "name": "r"},
         "classification": {"rows": spikes(300, every=2), "target_columns": ("label",), "name": "c"},
     }
+    days = [row | {"timestamp": 12 * row["timestamp"]} for row in waves(240)]
     for kind in trainable():
         words: tuple[str, ...] = getattr(BUILT_IN[kind].settings["algorithm"], "words")  # noqa: B009
         for algorithm in words[1:]:
             more: dict[str, Any] = {"horizon": 2} if kind == "resource_prediction" else {}
             if algorithm == "seasonal_naive":
                 more["season_steps"] = 24
-            yield TrainingRequest(kind, **tables[kind], hyperparameters={"algorithm": algorithm, **more})
+            table = tables[kind] | ({"rows": days} if algorithm == "fleet" else {})
+            yield TrainingRequest(kind, **table, hyperparameters={"algorithm": algorithm, **more})
 
 
 def attributes(one: object) -> dict[str, Any]:
