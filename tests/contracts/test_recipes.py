@@ -17,6 +17,11 @@ BODIES: dict[str, dict[str, Any]] = {
         # What is fitted again has other errors on the rows that it was measured on.
         "hyperparameters": {"algorithm": "ridge", "horizon": 3, "refit": False},
     },
+    "workload_prediction": {
+        "training_data": waves(120),
+        "target_columns": ["cpu"],
+        "hyperparameters": {"algorithm": "ridge", "horizon": 3, "refit": False},
+    },
     "anomaly_detection": {"training_data": spikes(200, every=5), "target_columns": ["label"]},
     "regression": {
         "training_data": waves(100),
