@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from ai_engine.training.estimators.change_models import (
     ChangeModel,
     LastValueV1,
     MeanOfV1,
+    MedianV1,
     RidgeV1,
     SeasonalNaiveV1,
 )
@@ -38,6 +40,8 @@ DAMPINGS: Final = (0.25, 0.5, 0.75, 1.0)
 # Of the candidates that are this near to the best one, the first counts, and they stand in the order of how
 # much they assume: what levels and means add in one month is often lost in the next.
 AS_GOOD: Final = 1.02
+# Without a season the median is of so many last values: a reach that features have anyway.
+MEDIAN_WIDTH: Final = 72
 # The least volatility that scales an interval, as a share of the typical one: a VM that has stood still is
 # not certain to stand still.
 LEAST_VOLATILITY: Final = 0.25
@@ -45,12 +49,28 @@ LEAST_VOLATILITY: Final = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The forecast of one target, and how it came to be chosen."""
+    """The forecast of one target, and how it came to be chosen.
+
+    Attributes
+    ----------
+    forecast : TargetForecastV1
+    space : FeatureSpace
+    name : str
+        The candidate that was chosen.
+    errors : dict of str to float
+        The candidates' mean absolute errors on training rows that their fits had not seen.
+    baseline : str
+        The simple answer with the least error on these rows.
+    simple : ChangeModel
+        It.
+    """
 
     forecast: TargetForecastV1
     space: FeatureSpace
     name: str
     errors: dict[str, float]
+    baseline: str
+    simple: ChangeModel
 
 
 def choose(
@@ -84,6 +104,7 @@ def choose(
     space = FeatureSpace(season, horizon, len(others), span=data.span)
 
     candidates = _candidates(space, settings["algorithm"], settings["seed"], trees=budget > LEAST_BUDGET)
+    answers = _simple(space)
     ahead: dict[ChangeModel, list[FloatArray]] = {model: [] for model in candidates.values()}
     for number, (learn, check) in enumerate(folds):
         for name, model in candidates.items():
@@ -101,6 +122,11 @@ def choose(
         for name, change in changes.items()
         for damping in DAMPINGS
     }
+    plain = {
+        name: float(np.nanmean(np.abs(seen - np.concatenate([model.ahead(check) for check in checks]))))
+        for name, model in answers.items()
+    }
+    baseline = min(plain, key=lambda name: plain[name])
     enough = AS_GOOD * min(errors.values())
     name = next(one for one in candidates if min(errors[one, damping] for damping in DAMPINGS) <= enough)
     damping = min(DAMPINGS, key=lambda share: errors[name, share])
@@ -117,6 +143,21 @@ def choose(
         space,
         name,
         {one: min(errors[one, damping] for damping in DAMPINGS) for one in candidates},
+        baseline,
+        answers[baseline],
+    )
+
+
+def fitted_again(choice: Choice, data: Timeline, horizon: int, budget: int) -> TargetForecastV1:
+    """Return the chosen forecast with its model fitted on all rows, those held out included."""
+    forecast = choice.forecast
+    runs = [run for stretch in data.stretches for run in series_of(stretch, forecast.target, forecast.others)]
+    model = deepcopy(forecast.model)
+    model.fit(windows_of(runs, horizon), budget)
+    return replace(
+        forecast,
+        model=model,
+        nonnegative=forecast.nonnegative and all(float(run.values.min()) >= 0 for run in runs),
     )
 
 
@@ -140,23 +181,33 @@ def _shows(windows: Windows) -> bool:
 def _check_lengths(data: Timeline, target: str, horizon: int, folds: Sequence[object]) -> None:
     runs = [run for stretch in data.stretches for run in series_of(stretch, target, ())]
     held_out = _shows(windows_of(runs, horizon, after=data.cut))
-    if folds and held_out:
-        return
-    raise InvalidInputError(
+    if not folds or not held_out:
+        raise too_short(target, horizon, in_training=not folds)
+
+
+def too_short(target: str, horizon: int, *, in_training: bool) -> InvalidInputError:
+    """Return the refusal of rows that show no window: of the training rows, or else of those held out."""
+    return InvalidInputError(
         "training_data",
-        f"is too short for {target}: its {'held-out' if folds else 'training'} rows have no uninterrupted "
-        f"run of a VM that shows {horizon} steps ahead. Give at least about {6 * horizon + 8} rows of one "
-        "VM, a smaller hyperparameters.horizon, or another validation_split",
+        f"is too short for {target}: its {'training' if in_training else 'held-out'} rows have no "
+        f"uninterrupted run of a VM that shows {horizon} steps ahead. Give at least about "
+        f"{6 * horizon + 8} rows of one VM, a smaller hyperparameters.horizon, or another validation_split",
     )
+
+
+def _simple(space: FeatureSpace) -> dict[str, ChangeModel]:
+    """Return the answers that need no fit, one of which is the baseline."""
+    found: dict[str, ChangeModel] = {"last_value": LastValueV1()}
+    if space.season is not None:
+        found["seasonal_naive"] = SeasonalNaiveV1(space.season)
+    return found | {"median": MedianV1(space.season or MEDIAN_WIDTH)}
 
 
 def _candidates(space: FeatureSpace, algorithm: str, seed: int, *, trees: bool) -> dict[str, ChangeModel]:
     """Return the models to try by name, members before their means."""
     on_levels = replace(space, levels=True)
     ridge, on_changes, on_both = RidgeV1(space), BoostedTreesV1(space, seed), BoostedTreesV1(on_levels, seed)
-    found: dict[str, ChangeModel] = {"last_value": LastValueV1()}
-    if space.season is not None:
-        found["seasonal_naive"] = SeasonalNaiveV1(space.season)
+    found = _simple(space)
     found["ridge"] = ridge
     if trees or algorithm != AUTO:
         found |= {

@@ -20,11 +20,12 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Final, cast
 
 from ai_engine.domain.errors import InvalidInputError, NotYetSupportedError, TrainingFailedError
-from ai_engine.training.hyperparameters import AUTO, SEED, OneOf, Setting, Share, WholeNumber
+from ai_engine.training.hyperparameters import AUTO, SEED, OneOf, Setting, Share, Switch, WholeNumber
 
 if TYPE_CHECKING:
     from ai_engine.training.recipes.protocol import Recipe
 
+FORECASTS: Final = (AUTO, "fleet", "last_value", "seasonal_naive", "median", "ridge", "boosted_trees")
 GROUP: Final = "ai_engine.recipes"
 
 log = logging.getLogger(__name__)
@@ -101,7 +102,8 @@ BUILT_IN: Final[Mapping[str, Kind]] = {
                 # 1,000 steps are 3.5 days at five minutes; beyond, a step ahead is no longer what decides.
                 "horizon": WholeNumber(default=12, low=1, high=1000),
                 "season_steps": WholeNumber(default=None, low=2, high=2016),
-                "algorithm": OneOf((AUTO, "last_value", "seasonal_naive", "ridge", "boosted_trees")),
+                "algorithm": OneOf(FORECASTS),
+                "refit": Switch(default=True),
                 "seed": SEED,
             },
         ),
@@ -125,9 +127,18 @@ BUILT_IN: Final[Mapping[str, Kind]] = {
         ),
         Kind(
             name="workload_prediction",
-            about="forecasts with daily and weekly seasons",
-            recipe=None,
+            about="forecasts with daily and weekly seasons, a level a step, and the pattern of each VM",
+            recipe="ai_engine.training.recipes.workload:train",
             default_name="workload_predictor",
+            most_targets=None,
+            settings={
+                # A week at a minute.
+                "horizon": WholeNumber(default=12, low=1, high=10_080),
+                "season_steps": WholeNumber(default=None, low=2, high=2016),
+                "algorithm": OneOf(FORECASTS),
+                "refit": Switch(default=True),
+                "seed": SEED,
+            },
         ),
         Kind(
             name="migration_prediction",

@@ -44,6 +44,18 @@ class Windows:
         """Return the value at each origin, shape (n_windows,)."""
         return np.concatenate([one.values[at] for one, at in self._pairs()])
 
+    def last_medians(self, width: int) -> FloatArray:
+        """Return the median of the last `width` values at each origin, or of those that there are."""
+        medians = []
+        for one, at in self._pairs():
+            padded = np.concatenate([np.full(width - 1, np.nan), one.values])
+            windows = np.lib.stride_tricks.sliding_window_view(padded, width)
+            found = np.empty(len(at))
+            for part in np.array_split(np.arange(len(at)), max(1, len(at) * width // 1_000_000)):
+                found[part] = np.nanmedian(windows[at[part]], axis=1)
+            medians.append(found)
+        return np.concatenate(medians)
+
     def observed(self) -> FloatArray:
         """Return what was measured at each step ahead, shape (n_windows, horizon); NaN where nothing was."""
         ahead = np.arange(1, self.horizon + 1)

@@ -53,7 +53,7 @@ def test_what_a_child_trained_is_there_for_its_parent(settings: dict[str, Any]) 
     [
         (body([{"cpu": 1}, {"cpu": "high"}]), InvalidInputError, "training_data[1].cpu"),
         (body(waves(200), target_columns=["gpu"]), InvalidInputError, "target_columns[0]"),
-        (body(waves(200), model_type="workload_prediction"), NotYetSupportedError, None),
+        (body(waves(200), model_type="migration_prediction"), NotYetSupportedError, None),
     ],
 )
 def test_what_a_child_refuses_its_parent_raises(

@@ -24,12 +24,20 @@ def train(rows: list[Row], quiet: Progress, **given: Any) -> Trained:
 
 @pytest.fixture(scope="module")
 def trained(quiet: Progress) -> Trained:
-    return train(waves(600), quiet, target_columns=("cpu", "mem"))
+    return train(waves(600), quiet, target_columns=("cpu", "mem"), hyperparameters={"refit": False})
+
+
+def assert_half_of_the_last_value(made: Trained) -> None:
+    """And no worse than what is simple."""
+    metrics = made.performance_metrics.to_mapping()
+    assert metrics["mae"] < 0.5 * made.metadata["candidates"]["cpu"]["last_value"]
+    assert metrics["skill"] >= 0
 
 
 def test_two_hundred_rows_of_one_vm_train_and_beat_the_last_value(quiet: Progress) -> None:
     made = train(waves(200), quiet)
-    assert made.performance_metrics.to_mapping()["skill"] > 0.5
+    assert_half_of_the_last_value(made)
+    assert made.metadata["baseline"] == {"cpu": "seasonal_naive", "mem": "seasonal_naive"}
     assert made.performance_metrics.to_mapping()["training_samples"] == 160
     assert made.performance_metrics.to_mapping()["validation_samples"] == 40
     assert len(made.estimator.predict(waves(200))) == 12
@@ -37,7 +45,7 @@ def test_two_hundred_rows_of_one_vm_train_and_beat_the_last_value(quiet: Progres
 
 def test_two_hundred_rows_without_timestamps_train_too(quiet: Progress) -> None:
     made = train(without_time(waves(200)), quiet)
-    assert made.performance_metrics.to_mapping()["skill"] > 0.5
+    assert_half_of_the_last_value(made)
     assert made.metadata["split"]["method"] == "given order"
     assert {row["timestamp"] for row in made.estimator.predict(without_time(waves(30)))} == {None}
 
@@ -56,12 +64,14 @@ def test_the_numbers_are_those_of_the_kept_estimator_on_the_held_out_rows(
     rows = waves(600)
     values = np.array([row[target] for row in rows])
     cut, horizon = 480, 12
+    assert trained.metadata["baseline"][target] == "seasonal_naive"
     assert trained.metadata["split"]["held_out_from"] == iso_utc(START + 300 * cut)
     observed, centre, lower, upper, naive = [], [], [], [], []
     for origin in range(cut - 1, len(rows) - horizon):
         steps = trained.estimator.predict(rows[: origin + 1])
         observed.append(values[origin + 1 : origin + 1 + horizon])
-        naive.append([values[origin]] * horizon)
+        season = trained.metadata["season_steps"][target]
+        naive.append(values[origin + 1 - season : origin + 1 - season + horizon])
         centre.append([step[target] for step in steps])
         lower.append([step[f"{target}_lower"] for step in steps])
         upper.append([step[f"{target}_upper"] for step in steps])
@@ -84,7 +94,7 @@ def test_the_held_out_rows_change_nothing_in_the_estimator(trained: Trained, qui
     rows = waves(600)
     for row in rows[480:]:
         row |= {"cpu": 77.0 + row["timestamp"] % 7, "mem": 5.0}
-    other = train(rows, quiet, target_columns=("cpu", "mem"))
+    other = train(rows, quiet, target_columns=("cpu", "mem"), hyperparameters={"refit": False})
     context = waves(300, seed=5)
     assert other.estimator.predict(context) == trained.estimator.predict(context)
     errors = [made.performance_metrics.by_target["cpu"].mae for made in (other, trained)]
@@ -99,7 +109,7 @@ def test_a_column_that_moves_only_in_held_out_rows_is_not_learned_from(quiet: Pr
 
 
 def test_a_gap_at_the_cut_is_not_filled_from_the_held_out_rows(quiet: Progress) -> None:
-    algorithm = {"algorithm": "boosted_trees"}
+    algorithm = {"algorithm": "boosted_trees", "refit": False}
     predicted = []
     for later in (0.0, 500.0):
         rows = [row for i, row in enumerate(waves(203)) if not 159 <= i < 162]
@@ -215,7 +225,7 @@ def test_dirty_rows_are_handled_and_accounted_for(quiet: Progress) -> None:
         "missing_values": {"cpu": 1},
         "columns_ignored": [],  # `host` is taken for the machine
     }
-    assert made.performance_metrics.to_mapping()["skill"] > 0.5
+    assert_half_of_the_last_value(made)
 
 
 @pytest.mark.parametrize(
@@ -242,15 +252,30 @@ def test_what_cannot_be_learned_from_is_refused_by_name(
     assert refusal.value.field == field
 
 
-@pytest.mark.parametrize("algorithm", ["last_value", "seasonal_naive", "ridge", "boosted_trees"])
+@pytest.mark.parametrize("algorithm", ["last_value", "seasonal_naive", "median", "ridge", "boosted_trees"])
 def test_an_algorithm_can_be_asked_for(quiet: Progress, algorithm: str) -> None:
     made = train(
         waves(240), quiet, target_columns=("cpu",), hyperparameters={"algorithm": algorithm, "horizon": 4}
     )
     assert list(made.metadata["candidates"]["cpu"]) == [algorithm]
     assert len(made.algorithms) == 1
-    if algorithm == "last_value":
+    # The baseline is the best simple answer, whatever was asked for.
+    assert made.metadata["baseline"]["cpu"] == "seasonal_naive"
+    if algorithm == "seasonal_naive":
         assert made.performance_metrics.to_mapping()["skill"] == 0
+    if algorithm in ("last_value", "median"):
+        assert made.performance_metrics.to_mapping()["skill"] < 0
+
+
+def test_the_kept_object_is_fitted_on_all_rows_and_the_numbers_are_those_of_before(quiet: Progress) -> None:
+    settings = {"algorithm": "ridge", "horizon": 2}
+    one, two = (
+        train(waves(240), quiet, target_columns=("cpu",), hyperparameters=settings | {"refit": refit})
+        for refit in (True, False)
+    )
+    assert one.performance_metrics.by_target == two.performance_metrics.by_target
+    assert (one.metadata["refit"], two.metadata["refit"]) == (True, False)
+    assert one.estimator.predict(waves(60)) != two.estimator.predict(waves(60))
 
 
 def test_a_target_that_stands_still_before_the_cut_gives_no_warning_and_no_nan(quiet: Progress) -> None:

@@ -22,7 +22,8 @@ def test_defaults_are_filled_in() -> None:
     assert made.name == "resource_predictor"
     assert made.validation_split == 0.2
     assert made.activate is True
-    assert made.hyperparameters == {"horizon": 12, "season_steps": None, "algorithm": "auto", "seed": 0}
+    expected = {"horizon": 12, "season_steps": None, "algorithm": "auto", "refit": True, "seed": 0}
+    assert made.hyperparameters == expected
 
 
 def test_a_request_survives_json() -> None:
@@ -101,7 +102,7 @@ def test_a_missing_field_is_named(missing: str) -> None:
     assert refusal.value.field == missing
 
 
-@pytest.mark.parametrize("kind", ["workload_prediction", "migration_prediction"])
+@pytest.mark.parametrize("kind", ["migration_prediction"])
 def test_kinds_to_come_name_those_that_are_there(kind: str) -> None:
     with pytest.raises(NotYetSupportedError) as refusal:
         request(model_type=kind)

@@ -39,17 +39,21 @@ def trainings() -> Iterator[TrainingRequest]:
     """Yield a request for every kind that there is and every algorithm that it can be told to use."""
     tables: dict[str, dict[str, Any]] = {
         "resource_prediction": {"rows": waves(130), "target_columns": ("cpu",)},
+        "workload_prediction": {"rows": waves(130), "target_columns": ("cpu",)},
         "anomaly_detection": {"rows": spikes(120, every=4), "target_columns": ("label",)},
         "regression": {"rows": waves(300), "target_columns": ("cpu",), "name": "r"},
         "classification": {"rows": spikes(300, every=2), "target_columns": ("label",), "name": "c"},
     }
+    days = [row | {"timestamp": 12 * row["timestamp"]} for row in waves(240)]
     for kind in trainable():
         words: tuple[str, ...] = getattr(BUILT_IN[kind].settings["algorithm"], "words")  # noqa: B009
-        for algorithm in words[1:]:
-            more: dict[str, Any] = {"horizon": 2} if kind == "resource_prediction" else {}
+        # Of workloads one is enough: the forecasters are the same.
+        for algorithm in words[1 : 3 if kind == "workload_prediction" else None]:
+            more: dict[str, Any] = {"horizon": 2} if kind.endswith("_prediction") else {}
             if algorithm == "seasonal_naive":
                 more["season_steps"] = 24
-            yield TrainingRequest(kind, **tables[kind], hyperparameters={"algorithm": algorithm, **more})
+            table = tables[kind] | ({"rows": days} if algorithm == "fleet" else {})
+            yield TrainingRequest(kind, **table, hyperparameters={"algorithm": algorithm, **more})
 
 
 def attributes(one: object) -> dict[str, Any]:

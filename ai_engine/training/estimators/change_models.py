@@ -61,6 +61,23 @@ class SeasonalNaiveV1:
         return windows.seasonal_changes(self._season)
 
 
+class MedianV1:
+    """The median of the last values: what a restless series comes back to."""
+
+    algorithms = ("Median",)
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+
+    def fit(self, windows: Windows, budget: int) -> None:
+        """Learn nothing: the width is given."""
+
+    def ahead(self, windows: Windows) -> FloatArray:
+        """Return the difference of the median from the last value, the same for all steps."""
+        change = windows.last_medians(self._width) - windows.last_values()
+        return np.repeat(change[:, None], windows.horizon, axis=1)
+
+
 class RidgeV1:
     """A straight line in X for each step ahead (Hoerl & Kennard 1970, Technometrics 12(1), 55-67)."""
 

@@ -1,24 +1,42 @@
 """``resource_prediction``: numeric columns of one or many VMs, every step ahead up to a horizon.
 
-Candidates: the last value, the value one season before, a ridge regression a step, boosted trees on
-differences and on levels, and means of these. Baseline: the last value carried forward. The choice and the
-90 % intervals come from the second half of the training rows, each of its quarters foretold by fits on what
-lies before it; the chosen one is then fitted on all training rows and measured once on the held-out rows.
+With six days of one VM before the held-out rows: one forecaster of the whole fleet, see `fleet_selection`.
+With less, or without times, one model a target: the last value, the value one season before, the median of
+the last values, a ridge regression a step, boosted trees on differences and on levels, and means of these.
+There the choice and the 90 % intervals come from the second half of the training rows, each of its quarters
+foretold by fits on what lies before it; the chosen one is then fitted on all training rows.
+
+Either is measured once on the held-out rows, beside the simple answer that was best on training rows, and
+then fitted again on all rows, unless ``refit`` is false: the numbers are those of before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, Final
 
 import numpy as np
 
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.training.arrays import IntArray
+from ai_engine.training.cells import TIMESTAMP, VM_ID
+from ai_engine.training.estimators.fleet import FleetForecasterV1
 from ai_engine.training.estimators.forecaster import ForecasterV1
 from ai_engine.training.evaluation import measure_numbers
-from ai_engine.training.forecast_selection import LEAST_BUDGET, MEASURED, Choice, choose
-from ai_engine.training.grid import median_interval, series_of, stretches
+from ai_engine.training.fleet_selection import BUDGET as BUDGET_OF_FLEET
+from ai_engine.training.fleet_selection import LEAST_DAYS, choose_fleet, long_enough, measured_error
+from ai_engine.training.forecast_selection import (
+    LEAST_BUDGET,
+    MEASURED,
+    Choice,
+    choose,
+    fitted_again,
+    too_short,
+)
+from ai_engine.training.grid import median_interval, stretches
+from ai_engine.training.hyperparameters import AUTO
 from ai_engine.training.metrics import TargetMetrics
 from ai_engine.training.progress import Part, Progress
 from ai_engine.training.recipes.columns import cleaning_of, described, named_targets, varying
@@ -32,6 +50,9 @@ from ai_engine.training.windows import Windows
 # more of them lowered the error of three VMs by less than 1 %.
 BUDGET: Final = 60_000
 BUDGET_OF_ALL: Final = 300_000
+FLEET: Final = "fleet"
+# Of the ends of a timeline the one at which the fleet's trees stop and their judging begins: three quarters.
+JUDGED_FROM: Final = 2
 # More are asked for by mistake, and answers grow with them.
 MOST_TARGETS: Final = 100
 
@@ -53,24 +74,136 @@ def train(request: TrainingRequest, progress: Progress) -> Fitted:
     horizon: int = request.hyperparameters["horizon"]
     interval = median_interval(table)
     data = Timeline(tuple(stretches(table, interval, columns)), columns, interval, cut, ends)
-    budget = int(np.clip(BUDGET_OF_ALL // len(targets), LEAST_BUDGET, BUDGET))
 
+    told = {
+        **described(table, columns, training),
+        "horizon": horizon,
+        "interval_seconds": interval,
+        "vms": len(table.vm_ids),
+        "split": data.description(request.validation_split),
+    }
+    given = _Given(request, table, data, targets, training, told)
+    algorithm = request.hyperparameters["algorithm"]
+    fits = long_enough(data.stretches, cut, interval, horizon)
+    if algorithm == FLEET and not fits:
+        raise InvalidInputError(
+            "hyperparameters.algorithm",
+            f"{FLEET} needs timestamps, {LEAST_DAYS} days of one VM before the held-out rows, and a horizon "
+            "of at most a week; give more rows, or leave the algorithm out",
+        )
+    if fits and (
+        algorithm == FLEET or (algorithm == AUTO and request.hyperparameters["season_steps"] is None)
+    ):
+        return _fleet(given, progress)
+    return _by_target(given, progress)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What was read of a request."""
+
+    request: TrainingRequest
+    table: Table
+    data: Timeline
+    targets: tuple[str, ...]
+    training: IntArray
+    told: dict[str, Any]  # JSON values
+
+    @property
+    def horizon(self) -> int:
+        horizon: int = self.request.hyperparameters["horizon"]
+        return horizon
+
+    @property
+    def refit(self) -> bool:
+        refit: bool = self.request.hyperparameters["refit"]
+        return refit
+
+
+def _fleet(given: _Given, progress: Progress) -> Fitted:
+    """Return one forecaster of all VMs and targets."""
+    data, horizon = given.data, given.horizon
+    assert data.interval is not None
+    choice = choose_fleet(
+        data.stretches,
+        given.targets,
+        horizon=horizon,
+        interval=data.interval,
+        cut=data.cut,
+        judged_from=data.ends[JUDGED_FROM],
+        seed=given.request.hyperparameters["seed"],
+        refit=given.refit,
+        progress=Part(progress, 0.05, 0.98),
+    )
+    by_target = {}
+    for target, found in choice.measured.items():
+        if not len(found.observed):
+            raise too_short(target, horizon, in_training=False)
+        by_target[target] = measure_numbers(
+            found.observed,
+            found.centre,
+            found.lower,
+            found.upper,
+            found.baseline,
+            training_range=_training_range(data, target),
+        )
+    started = perf_counter()
+    rows = [{TIMESTAMP: 0.0, VM_ID: vm, **dict.fromkeys(given.targets, 0.0)} for vm in given.table.vm_ids]
+    n_forecasts = len(choice.estimator.predict(rows, horizon)) * len(given.targets)
+    return Fitted(
+        estimator=choice.estimator,
+        by_target=by_target,
+        targets=given.targets,
+        algorithms=("HistGradientBoostingRegressor", "SeasonalFormulas"),
+        training_samples=len(given.training),
+        held_out_samples=len(given.table) - len(given.training),
+        feature_count=choice.n_features,
+        prediction_time=(perf_counter() - started) / n_forecasts,
+        cleaning=cleaning_of(given.table, given.targets),
+        metadata={
+            **given.told,
+            "context_rows": 21 * choice.estimator.day,
+            "candidates": choice.candidates,
+            "chosen": {
+                forecast.target: choice.baseline[forecast.target] if alone else "weighted"
+                for forecast in choice.estimator.forecasts
+                for alone in [any(belief.only >= 0 for belief in forecast.beliefs.values())]
+            },
+            "season_steps": dict.fromkeys(given.targets, choice.estimator.day),
+            "rows_of_x_at_most": BUDGET_OF_FLEET,
+            "baseline": choice.baseline,
+            "refit": given.refit,
+        },
+        measure=lambda other: _mae_of(other, data, given.targets[0], horizon),
+    )
+
+
+def _by_target(given: _Given, progress: Progress) -> Fitted:
+    """Return a forecaster with one model a target."""
+    data, targets, horizon = given.data, given.targets, given.horizon
+    budget = int(np.clip(BUDGET_OF_ALL // len(targets), LEAST_BUDGET, BUDGET))
     chosen: list[Choice] = []
     for number, target in enumerate(targets):
-        part = Part(progress, 0.05 + 0.85 * number / len(targets), 0.05 + 0.85 * (number + 1) / len(targets))
-        chosen.append(choose(data, target, horizon, request.hyperparameters, budget, part))
+        part = Part(progress, 0.05 + 0.8 * number / len(targets), 0.05 + 0.8 * (number + 1) / len(targets))
+        chosen.append(choose(data, target, horizon, given.request.hyperparameters, budget, part))
 
-    progress(0.9, "measuring on the held-out rows")
+    progress(0.85, "measuring on the held-out rows")
     estimator = ForecasterV1(
-        columns=columns,
+        columns=data.columns,
         forecasts=tuple(choice.forecast for choice in chosen),
         horizon=horizon,
-        interval=interval,
+        interval=data.interval,
         reach=max(choice.space.reach for choice in chosen),
     )
     started = perf_counter()
-    measured = {target: _measure(estimator, data, target, horizon) for target in targets}
+    measured = {choice.forecast.target: _measure(estimator, data, choice, horizon) for choice in chosen}
     n_forecasts = sum(count for _, count in measured.values())
+    prediction_time = (perf_counter() - started) / n_forecasts
+    if given.refit:
+        progress(0.9, "fitting once more on all rows")
+        again = tuple(fitted_again(choice, data, horizon, budget) for choice in chosen)
+        estimator = replace(estimator, forecasts=again)
+    by_name = dict(zip(targets, chosen, strict=True))
     return Fitted(
         estimator=estimator,
         by_target={target: metrics for target, (metrics, _) in measured.items()},
@@ -78,24 +211,20 @@ def train(request: TrainingRequest, progress: Progress) -> Fitted:
         algorithms=tuple(
             dict.fromkeys(name for choice in chosen for name in choice.forecast.model.algorithms)
         ),
-        training_samples=len(training),
-        held_out_samples=len(table) - len(training),
+        training_samples=len(given.training),
+        held_out_samples=len(given.table) - len(given.training),
         feature_count=chosen[0].space.n_features,
-        prediction_time=(perf_counter() - started) / n_forecasts,
-        cleaning=cleaning_of(table, columns),
+        prediction_time=prediction_time,
+        cleaning=cleaning_of(given.table, data.columns),
         metadata={
-            **described(table, columns, training),
-            "horizon": horizon,
-            "interval_seconds": interval,
+            **given.told,
             "context_rows": estimator.reach,
-            "vms": len(table.vm_ids),
-            "split": data.description(request.validation_split),
-            "candidates": {target: choice.errors for target, choice in zip(targets, chosen, strict=True)},
-            "chosen": {target: choice.name for target, choice in zip(targets, chosen, strict=True)},
-            "season_steps": {
-                target: choice.space.season for target, choice in zip(targets, chosen, strict=True)
-            },
+            "candidates": {target: choice.errors for target, choice in by_name.items()},
+            "chosen": {target: choice.name for target, choice in by_name.items()},
+            "season_steps": {target: choice.space.season for target, choice in by_name.items()},
             "rows_of_x_at_most": budget,
+            "baseline": {target: choice.baseline for target, choice in by_name.items()},
+            "refit": given.refit,
         },
         measure=lambda other: _mae_of(other, data, targets[0], horizon),
     )
@@ -127,30 +256,39 @@ def _targets(table: Table, learned: Table, asked: tuple[str, ...] | None) -> tup
     return targets
 
 
-def _measure(estimator: ForecasterV1, data: Timeline, target: str, horizon: int) -> tuple[TargetMetrics, int]:
+def _measure(
+    estimator: ForecasterV1, data: Timeline, choice: Choice, horizon: int
+) -> tuple[TargetMetrics, int]:
     """Return the measures of one target over all held-out windows and steps, and over how many forecasts."""
+    target = choice.forecast.target
     windows = _held_out(estimator, data, target, horizon)
     assert windows is not None
     observed = windows.observed()
     centre, lower, upper = estimator.forecast_of(target).ahead(windows)
-    naive = np.broadcast_to(windows.last_values()[:, None], observed.shape)
+    naive = windows.last_values()[:, None] + choice.simple.ahead(windows)
     known = ~np.isnan(observed)
-    trained_on = np.concatenate(
-        [run.values for stretch in data.learned for run in series_of(stretch, target, ())]
-    )
     metrics = measure_numbers(
         observed[known],
         centre[known],
         lower[known],
         upper[known],
         naive[known],
-        training_range=float(np.ptp(trained_on)),
+        training_range=_training_range(data, target),
     )
     return metrics, int(known.sum())
 
 
+def _training_range(data: Timeline, target: str) -> float:
+    """Return the highest less the lowest training value of a target."""
+    known = np.concatenate([stretch.cells[target] for stretch in data.learned])
+    known = known[~np.isnan(known)]
+    return float(np.ptp(known)) if len(known) else 0.0
+
+
 def _mae_of(other: Any, data: Timeline, target: str, horizon: int) -> float | None:
     """Return the error of another stored model (any object) on the held-out rows, or None."""
+    if isinstance(other, FleetForecasterV1):
+        return measured_error(other, data.stretches, target, horizon, data.cut)
     windows = _held_out(other, data, target, horizon) if isinstance(other, ForecasterV1) else None
     if windows is None:
         return None

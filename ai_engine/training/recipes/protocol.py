@@ -19,7 +19,8 @@ class Fitted:
     Attributes
     ----------
     estimator : object
-        As it is to be stored: exactly the object that was measured (of the recipe's own class).
+        As it is to be stored (of the recipe's own class): the object that was measured or, where
+        ``metadata["refit"]`` says so, one of the same settings that was then fitted on all rows.
     by_target : mapping of str to TargetMetrics
         The measures of each target, the first one first; never empty.
     targets : tuple of str
