@@ -100,6 +100,26 @@ class OneOf:
         return value
 
 
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """True or false; the words too, as a query parameter or a spreadsheet spells them."""
+
+    default: bool
+
+    @property
+    def allowed(self) -> str:
+        """Say which values are allowed."""
+        return "true or false"
+
+    def check(self, field: str, value: Any) -> bool:
+        """Return `value`, or raise InvalidInputError."""
+        if isinstance(value, str) and value.lower() in ("true", "false"):
+            return value.lower() == "true"
+        if not isinstance(value, bool):
+            raise InvalidInputError(field, f"give {self.allowed}, not {value!r}")
+        return value
+
+
 # numpy's generators take 32 bits.
 SEED = WholeNumber(default=0, low=0, high=2**32 - 1)
 

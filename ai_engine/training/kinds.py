@@ -20,7 +20,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Final, cast
 
 from ai_engine.domain.errors import InvalidInputError, NotYetSupportedError, TrainingFailedError
-from ai_engine.training.hyperparameters import AUTO, SEED, OneOf, Setting, Share, WholeNumber
+from ai_engine.training.hyperparameters import AUTO, SEED, OneOf, Setting, Share, Switch, WholeNumber
 
 if TYPE_CHECKING:
     from ai_engine.training.recipes.protocol import Recipe
@@ -115,6 +115,8 @@ BUILT_IN: Final[Mapping[str, Kind]] = {
                         *("isolation_forest", "boosted_trees"),
                     )
                 ),
+                # Fit again on all rows once the numbers are measured; with labels nothing is.
+                "refit": Switch(default=True),
                 "seed": SEED,
             },
         ),

@@ -50,6 +50,9 @@ def trainings() -> Iterator[TrainingRequest]:
             if algorithm == "seasonal_naive":
                 more["season_steps"] = 24
             yield TrainingRequest(kind, **tables[kind], hyperparameters={"algorithm": algorithm, **more})
+    metrics = [{name: row[name] for name in ("timestamp", "cpu")} for row in waves(130)]
+    yield TrainingRequest("anomaly_detection", metrics)
+    yield TrainingRequest("anomaly_detection", waves(130))
 
 
 def attributes(one: object) -> dict[str, Any]:
