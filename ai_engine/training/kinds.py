@@ -128,16 +128,27 @@ BUILT_IN: Final[Mapping[str, Kind]] = {
         ),
         Kind(
             name="migration_prediction",
-            about="how long a migration takes",
-            recipe=None,
+            about="how long a migration takes and interrupts, and whether it fails",
+            recipe="ai_engine.training.recipes.migration:train",
             default_name="migration_predictor",
+            default_targets=("duration_s",),
+            settings={
+                "algorithm": OneOf((AUTO, "boosted_trees", "simple", "combined")),
+                "refit": Switch(default=True),
+                "seed": SEED,
+            },
         ),
         Kind(
             name="regression",
             about="one number a row, from the row's other columns",
             recipe="ai_engine.training.recipes.regression:train",
             needs_target=True,
-            settings={"algorithm": OneOf((AUTO, "ridge", "random_forest", "boosted_trees")), "seed": SEED},
+            settings={
+                "algorithm": OneOf(
+                    (AUTO, "ridge", "random_forest", "boosted_trees", "boosted_trees_absolute")
+                ),
+                "seed": SEED,
+            },
         ),
         Kind(
             name="classification",

@@ -101,7 +101,7 @@ def test_a_missing_field_is_named(missing: str) -> None:
     assert refusal.value.field == missing
 
 
-@pytest.mark.parametrize("kind", ["workload_prediction", "migration_prediction"])
+@pytest.mark.parametrize("kind", ["workload_prediction"])
 def test_kinds_to_come_name_those_that_are_there(kind: str) -> None:
     with pytest.raises(NotYetSupportedError) as refusal:
         request(model_type=kind)

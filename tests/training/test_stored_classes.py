@@ -40,6 +40,12 @@ def trainings() -> Iterator[TrainingRequest]:
     tables: dict[str, dict[str, Any]] = {
         "resource_prediction": {"rows": waves(130), "target_columns": ("cpu",)},
         "anomaly_detection": {"rows": spikes(120, every=4), "target_columns": ("label",)},
+        "migration_prediction": {
+            "rows": [
+                {"flavor": "ab"[i % 2], "duration_s": 5.0 + i % 7, "downtime_s": 1.0, "failed": i % 9 == 0}
+                for i in range(300)
+            ],
+        },
         "regression": {"rows": waves(300), "target_columns": ("cpu",), "name": "r"},
         "classification": {"rows": spikes(300, every=2), "target_columns": ("label",), "name": "c"},
     }
