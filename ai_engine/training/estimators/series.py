@@ -11,7 +11,7 @@ from ai_engine.training.arrays import BoolArray, FloatArray
 from ai_engine.training.estimators.context import Judgement, PastV1
 from ai_engine.training.estimators.trailing import lagged, trailing_deviation, trailing_mean
 
-# Rows, unless they say otherwise. The signals were chosen on the 17 NAB files, the threshold of each by the others.
+# Rows, unless they say otherwise. The signals were chosen on the 17 NAB files, each threshold by the others.
 MEMORY_ROWS: Final = 2_000
 SHORT_ROWS: Final = 24
 LONG_ROWS: Final = 288
