@@ -82,9 +82,6 @@ def kinds() -> str:
         "|---|---|---|---|---|",
     ]
     for kind in BUILT_IN.values():
-        if kind.recipe is None:
-            lines.append(f"| `{kind.name}` | planned: {kind.about} | `{kind.default_name}` | | |")
-            continue
         model = f"`{kind.default_name}`" if kind.default_name else "has to be named"
         most = "any number" if kind.most_targets is None else f"{kind.most_targets}"
         told = [

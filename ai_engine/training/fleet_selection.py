@@ -34,12 +34,12 @@ from ai_engine.training.grid import Stretch
 from ai_engine.training.histories import History, histories
 from ai_engine.training.progress import Progress
 
-# Rows of X of one fit. With 300,000 of 60 series the error was 0.3 % lower, at twice the time.
+# Rows of X of one fit: bounds its time and memory, whatever the fleet.
 BUDGET: Final = 150_000
 STEPS_PER_WINDOW: Final = 6
 # Of these, windows whose past was cut to less than three days: what a short context looks like.
 SHORT_SHARE: Final = 0.15
-# Forecasts of past windows: a second of CPU for every 150,000.
+# Forecasts of past windows: bounds the time of the choice, whatever the fleet.
 MOST_JUDGED: Final = 1_200_000
 MEASURED: Final = 200_000
 # Days that the longest history has to have before the cut: two to look back, two to learn from, one to judge.

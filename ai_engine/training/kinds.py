@@ -19,7 +19,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Final, cast
 
-from ai_engine.domain.errors import InvalidInputError, NotYetSupportedError, TrainingFailedError
+from ai_engine.domain.errors import InvalidInputError, TrainingFailedError
 from ai_engine.training.hyperparameters import AUTO, SEED, OneOf, Setting, Share, Switch, WholeNumber
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ class Kind:
         What callers give as ``model_type``.
     about : str
         What a model of this kind tells, in a few words.
-    recipe : str or None
-        ``"module:function"`` of its `Recipe`, imported when something trains; None where it is planned.
+    recipe : str
+        ``"module:function"`` of its `Recipe`, imported when something trains.
     default_name : str or None
         The model that is trained where none is named; None: one has to be named.
     is_series : bool
@@ -59,7 +59,7 @@ class Kind:
 
     name: str
     about: str
-    recipe: str | None
+    recipe: str
     default_name: str | None = None
     is_series: bool = False
     default_targets: tuple[str, ...] | None = None
@@ -72,13 +72,9 @@ class Kind:
 
         Raises
         ------
-        NotYetSupportedError
-            If the kind is planned and not built.
         TrainingFailedError
             If the recipe cannot be imported.
         """
-        if self.recipe is None:
-            raise not_yet(self)
         module, _, function = self.recipe.partition(":")
         try:
             return cast("Recipe", getattr(import_module(module), function))
@@ -122,11 +118,14 @@ BUILT_IN: Final[Mapping[str, Kind]] = {
                         *("isolation_forest", "boosted_trees"),
                     )
                 ),
+                # Fit again on all rows once the numbers are measured; with labels nothing is.
+                "refit": Switch(default=True),
                 "seed": SEED,
             },
         ),
         Kind(
             name="workload_prediction",
+            is_series=True,
             about="forecasts with daily and weekly seasons, a level a step, and the pattern of each VM",
             recipe="ai_engine.training.recipes.workload:train",
             default_name="workload_predictor",
@@ -142,16 +141,27 @@ BUILT_IN: Final[Mapping[str, Kind]] = {
         ),
         Kind(
             name="migration_prediction",
-            about="how long a migration takes",
-            recipe=None,
+            about="how long a migration takes and interrupts, and whether it fails",
+            recipe="ai_engine.training.recipes.migration:train",
             default_name="migration_predictor",
+            default_targets=("duration_s",),
+            settings={
+                "algorithm": OneOf((AUTO, "boosted_trees", "simple", "combined")),
+                "refit": Switch(default=True),
+                "seed": SEED,
+            },
         ),
         Kind(
             name="regression",
             about="one number a row, from the row's other columns",
             recipe="ai_engine.training.recipes.regression:train",
             needs_target=True,
-            settings={"algorithm": OneOf((AUTO, "ridge", "random_forest", "boosted_trees")), "seed": SEED},
+            settings={
+                "algorithm": OneOf(
+                    (AUTO, "ridge", "random_forest", "boosted_trees", "boosted_trees_absolute")
+                ),
+                "seed": SEED,
+            },
         ),
         Kind(
             name="classification",
@@ -191,20 +201,8 @@ def find_kind(name: object) -> Kind:
 
 
 def known() -> tuple[str, ...]:
-    """Return the names of all kinds, those that are planned and those that other packages add included."""
+    """Return the names of all kinds, those that other packages add included."""
     return (*BUILT_IN, *_added())
-
-
-def trainable() -> tuple[str, ...]:
-    """Return the names of the kinds that have a recipe; other packages' are taken to have one."""
-    return (*(kind.name for kind in BUILT_IN.values() if kind.recipe is not None), *_added())
-
-
-def not_yet(kind: Kind) -> NotYetSupportedError:
-    """Return the refusal of a kind that is planned and not built."""
-    return NotYetSupportedError(
-        f"model_type {kind.name} cannot be trained yet; these can: {', '.join(trainable())}"
-    )
 
 
 @cache  # the packages of a process do not change, and to look costs some milliseconds

@@ -10,7 +10,7 @@ from typing import Any, Final
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.domain.names import check_name
 from ai_engine.training.hyperparameters import complete
-from ai_engine.training.kinds import Kind, find_kind, known, not_yet
+from ai_engine.training.kinds import Kind, find_kind, known
 
 _ACTIVATE: Final = ("if_better", "always")
 
@@ -45,8 +45,6 @@ class TrainingRequest:
     ------
     InvalidInputError
         Naming the field and what would be right.
-    NotYetSupportedError
-        For kinds that are planned and not built.
     TrainingFailedError
         If another package is to bring the kind, and cannot.
     """
@@ -63,8 +61,6 @@ class TrainingRequest:
 
     def __post_init__(self) -> None:
         kind = find_kind(self.kind)
-        if kind.recipe is None:
-            raise not_yet(kind)
         given: object = self.rows  # whatever the caller's annotations say
         if not isinstance(given, list) or not given:
             raise InvalidInputError(

@@ -75,12 +75,6 @@ def test_what_cannot_be_trained_is_refused_by_field(server: Served, more: dict[s
     assert server.get("/models/info").json()["total_models"] == 0
 
 
-@pytest.mark.parametrize("kind", ["migration_prediction"])
-def test_planned_kinds_are_refused_as_planned(server: Served, kind: str) -> None:
-    told = problem(server.post("/train", train_body(model_type=kind)), 422)
-    assert "yet" in str(told["detail"])
-
-
 def test_jobs_are_refused_as_planned(server: Served) -> None:
     told = problem(server.post("/train?wait=false", train_body()), 422)
     assert "yet" in str(told["detail"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ai_engine.testing.recipe_contract import Body, RecipeContract
-from ai_engine.training.kinds import trainable
+from ai_engine.training.kinds import known
 from tests.training.tables import spikes, waves
 
 BODIES: dict[str, dict[str, Any]] = {
@@ -52,4 +52,4 @@ class TestDetectorsWithoutLabels(RecipeContract):
 
 
 def test_every_kind_is_among_them() -> None:
-    assert set(trainable()) == BODIES.keys()
+    assert set(known()) == BODIES.keys()

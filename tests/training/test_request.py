@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from ai_engine.domain.errors import InvalidInputError, NotYetSupportedError
+from ai_engine.domain.errors import InvalidInputError
 from ai_engine.training.hyperparameters import AUTO
-from ai_engine.training.kinds import BUILT_IN, trainable
+from ai_engine.training.kinds import BUILT_IN, known
 from ai_engine.training.request import TrainingRequest
 
 ROWS = [{"cpu": 1.0}, {"cpu": 2.0}]
@@ -102,13 +102,6 @@ def test_a_missing_field_is_named(missing: str) -> None:
     assert refusal.value.field == missing
 
 
-@pytest.mark.parametrize("kind", ["migration_prediction"])
-def test_kinds_to_come_name_those_that_are_there(kind: str) -> None:
-    with pytest.raises(NotYetSupportedError) as refusal:
-        request(model_type=kind)
-    assert all(known in str(refusal.value) for known in trainable())
-
-
-@pytest.mark.parametrize("kind", trainable())
+@pytest.mark.parametrize("kind", known())
 def test_every_kind_chooses_for_itself_unless_told(kind: str) -> None:
     assert BUILT_IN[kind].settings["algorithm"].default == AUTO

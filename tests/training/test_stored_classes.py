@@ -26,7 +26,7 @@ from ai_engine.training.estimators.detectors import (
     MahalanobisV1,
     RobustDeviationV1,
 )
-from ai_engine.training.kinds import BUILT_IN, trainable
+from ai_engine.training.kinds import BUILT_IN, known
 from ai_engine.training.request import TrainingRequest
 
 from .tables import spikes, waves
@@ -41,11 +41,17 @@ def trainings() -> Iterator[TrainingRequest]:
         "resource_prediction": {"rows": waves(130), "target_columns": ("cpu",)},
         "workload_prediction": {"rows": waves(130), "target_columns": ("cpu",)},
         "anomaly_detection": {"rows": spikes(120, every=4), "target_columns": ("label",)},
+        "migration_prediction": {
+            "rows": [
+                {"flavor": "ab"[i % 2], "duration_s": 5.0 + i % 7, "downtime_s": 1.0, "failed": i % 9 == 0}
+                for i in range(300)
+            ],
+        },
         "regression": {"rows": waves(300), "target_columns": ("cpu",), "name": "r"},
         "classification": {"rows": spikes(300, every=2), "target_columns": ("label",), "name": "c"},
     }
     days = [row | {"timestamp": 12 * row["timestamp"]} for row in waves(240)]
-    for kind in trainable():
+    for kind in known():
         words: tuple[str, ...] = getattr(BUILT_IN[kind].settings["algorithm"], "words")  # noqa: B009
         # Of workloads one is enough: the forecasters are the same.
         for algorithm in words[1 : 3 if kind == "workload_prediction" else None]:
@@ -54,6 +60,9 @@ def trainings() -> Iterator[TrainingRequest]:
                 more["season_steps"] = 24
             table = tables[kind] | ({"rows": days} if algorithm == "fleet" else {})
             yield TrainingRequest(kind, **table, hyperparameters={"algorithm": algorithm, **more})
+    metrics = [{name: row[name] for name in ("timestamp", "cpu")} for row in waves(130)]
+    yield TrainingRequest("anomaly_detection", metrics)
+    yield TrainingRequest("anomaly_detection", waves(130))
 
 
 def attributes(one: object) -> dict[str, Any]:

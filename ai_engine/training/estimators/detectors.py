@@ -67,7 +67,12 @@ class RobustDeviationV1:
 
     def scores(self, x: FloatArray) -> FloatArray:
         """Return mean distances, 0 to 10."""
-        distances: FloatArray = np.abs(self._spread.of(x)).mean(axis=1)
+        distances: FloatArray = self.distances(x).mean(axis=1)
+        return distances
+
+    def distances(self, x: FloatArray) -> FloatArray:
+        """Return each column's distance from its median in spreads, 0 to 10, shape (n_rows, n_columns)."""
+        distances: FloatArray = np.abs(self._spread.of(x))
         return distances
 
 
@@ -98,6 +103,27 @@ class MahalanobisV1:
         z = self._spread.of(x) - self._mean
         distances: FloatArray = np.sqrt(np.maximum(np.einsum("ij,ij->i", z @ self._precision, z), 0.0))
         return distances
+
+    def parts(self, x: FloatArray) -> FloatArray:
+        """Return what each column adds to the squared distances, from 0, shape (n_rows, n_columns).
+
+        The terms of the quadratic form; those below 0, of columns that make a row less unusual, are 0.
+        """
+        z = self._spread.of(x) - self._mean
+        terms: FloatArray = np.maximum((z @ self._precision) * z, 0.0)
+        return terms
+
+
+def column_parts(detector: Detector, spread: RobustDeviationV1, x: FloatArray) -> FloatArray:
+    """Return how much each column has to do with a row's score, from 0, shape (n_rows, n_columns).
+
+    Of the Mahalanobis distance these are its terms; of a detector that cannot be taken apart they are the
+    squared distances from the medians.
+    """
+    if isinstance(detector, MahalanobisV1):
+        return detector.parts(x)
+    squares: FloatArray = np.square(spread.distances(x))
+    return squares
 
 
 class IsolationForestV1:
