@@ -23,6 +23,18 @@ BODIES: dict[str, dict[str, Any]] = {
         "hyperparameters": {"algorithm": "ridge", "horizon": 3, "refit": False},
     },
     "anomaly_detection": {"training_data": spikes(200, every=5), "target_columns": ["label"]},
+    "migration_prediction": {
+        "training_data": [
+            {
+                "flavor": "ab"[i % 2],
+                "load": i % 5,
+                "duration_s": 20.0 + 30 * (i % 2) + i % 7,
+                "failed": i % 9 == 0,
+            }
+            for i in range(120)
+        ],
+        "hyperparameters": {"algorithm": "simple"},
+    },
     "regression": {
         "training_data": waves(100),
         "target_columns": ["cpu"],
