@@ -227,7 +227,7 @@ def asked(site: Path) -> tuple[dict[str, str], str]:
     ran = python(ASKED, site, site)
     assert ran.returncode == 0, ran.stderr
     told: dict[str, str] = json.loads(ran.stdout)
-    for name, kind in BUILT_IN.items():
+    for name in BUILT_IN:
         assert told.pop(name) == "loads", "a kind of the engine is lost"
     return told, ran.stderr
 
