@@ -10,8 +10,8 @@ VM; then 20 windows of 48 steps are foretold, each from the 6,048 rows before it
 Errors are over the mean absolute change from the day before in the rows that were trained on (MASE: Hyndman &
 Koehler 2006, Int. J. Forecasting 22(4), 679-688); the seasonal naive is the value of the day before. The
 scaled interval score is that of Gneiting & Raftery (2007), JASA 102(477), 359-378, over the same. Weights
-and widths were chosen on earlier windows (``--shift 3000`` measures there); two changes came after these had been
-seen, which docs/design/11-training.md names.
+and widths were chosen on earlier windows (``--shift 3000`` measures there); two changes came after these had
+been seen, which docs/design/11-training.md names.
 """
 
 from __future__ import annotations
