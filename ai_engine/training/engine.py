@@ -90,7 +90,7 @@ def fit(request: TrainingRequest, progress: Progress) -> Trained:
         validation_samples=fitted.held_out_samples,
         feature_count=fitted.feature_count,
         extra=fitted.extra,
-        baseline=fitted.metadata.get("baseline"),
+        baseline=_baseline(fitted.metadata.get("baseline")),
     )
     targets = list(fitted.targets)
     reading = reading_of(understood.rows, source, fitted)
@@ -118,6 +118,16 @@ def fit(request: TrainingRequest, progress: Progress) -> Trained:
         ),
         measure=fitted.measure,
     )
+
+
+def _baseline(told: object) -> str | None:
+    """Return what a recipe says its skill compares with, in one text; it may differ from target to target."""
+    if isinstance(told, Mapping):
+        names = list(dict.fromkeys(map(str, told.values())))
+        return (
+            names[0] if len(names) == 1 else ", ".join(f"{target}: {name}" for target, name in told.items())
+        )
+    return None if told is None else str(told)
 
 
 def _performance(metrics: TrainingMetrics, at: datetime) -> ModelPerformance:

@@ -80,7 +80,6 @@ def test_a_version_need_not_become_active(command: Command, data: Path) -> None:
     ("arguments", "code", "told"),
     [
         (("--model-type", "magic"), 1, "model_type"),
-        (("--model-type", "migration_prediction"), 1, "yet"),
         (("--model-type", "regression"), 1, "name"),
         (("--model-type", "resource_prediction", "--target", "no"), 1, "target_columns"),
         (("--model-type", "resource_prediction", "--set", "trees=1"), 1, "hyperparameters.trees"),

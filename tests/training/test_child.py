@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ai_engine.domain.errors import InvalidInputError, NotYetSupportedError, TrainingFailedError
+from ai_engine.domain.errors import InvalidInputError, TrainingFailedError
 from ai_engine.settings import Settings
 from ai_engine.training.child import COMMAND, train_in_child
 from ai_engine.training.prediction import predict
@@ -53,7 +53,6 @@ def test_what_a_child_trained_is_there_for_its_parent(settings: dict[str, Any]) 
     [
         (body([{"cpu": 1}, {"cpu": "high"}]), InvalidInputError, "training_data[1].cpu"),
         (body(waves(200), target_columns=["gpu"]), InvalidInputError, "target_columns[0]"),
-        (body(waves(200), model_type="migration_prediction"), NotYetSupportedError, None),
     ],
 )
 def test_what_a_child_refuses_its_parent_raises(

@@ -29,7 +29,7 @@ def trained(quiet: Progress) -> Trained:
 
 def assert_half_of_the_last_value(made: Trained) -> None:
     """And no worse than what is simple."""
-    metrics = made.performance_metrics.to_mapping()
+    metrics = made.performance_metrics.to_mapping()["by_target"]["cpu"]
     assert metrics["mae"] < 0.5 * made.metadata["candidates"]["cpu"]["last_value"]
     assert metrics["skill"] >= 0
 

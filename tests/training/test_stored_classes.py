@@ -55,7 +55,7 @@ def trainings() -> Iterator[TrainingRequest]:
         words: tuple[str, ...] = getattr(BUILT_IN[kind].settings["algorithm"], "words")  # noqa: B009
         # Of workloads one is enough: the forecasters are the same.
         for algorithm in words[1 : 3 if kind == "workload_prediction" else None]:
-            more: dict[str, Any] = {"horizon": 2} if kind.endswith("_prediction") else {}
+            more: dict[str, Any] = {"horizon": 2} if "horizon" in BUILT_IN[kind].settings else {}
             if algorithm == "seasonal_naive":
                 more["season_steps"] = 24
             table = tables[kind] | ({"rows": days} if algorithm == "fleet" else {})
