@@ -326,11 +326,20 @@ class CleanupReply(Reply):
     dry_run: bool
 
 
+class Contribution(Reply):
+    """A column's part in what makes a row anomalous."""
+
+    column: str
+    share: float
+
+
 class Prediction(Reply):
     """A prediction; each kind of model gives some of the fields.
 
-    A forecast has `vm_id`, `step`, `timestamp`, and for each target `name`, `name_lower` and `name_upper`; an
-    anomaly `is_anomaly` and `score`; others `value`, with `lower` and `upper` or with `probabilities`.
+    A forecast has `vm_id`, `step`, `timestamp`, and for each target `name`, `name_lower` and `name_upper`, of
+    a workload `level`, too; an anomaly `is_anomaly`, `score`, `severity` and `contributing_metrics`; a
+    migration `duration_s` with its bounds, `downtime_s` and `failure_probability`; others `value`, with
+    `lower` and `upper` or with `probabilities`.
     """
 
     model_config = ConfigDict(extra="allow", protected_namespaces=())
@@ -341,6 +350,11 @@ class Prediction(Reply):
     timestamp: str | None = None
     is_anomaly: bool | None = None
     score: float | None = Field(None, description="Higher is more anomalous.")
+    severity: Literal["normal", "low", "medium", "high", "critical"] | None = None
+    contributing_metrics: list[Contribution] | None = Field(None, description="The largest share first.")
+    level: Literal["idle", "low", "normal", "high"] | None = Field(
+        None, description="By the VM's own history, for workloads."
+    )
     value: bool | int | float | str | None = None
     lower: float | None = Field(None, description="Of the 90 % interval, as `upper`.")
     upper: float | None = None
