@@ -266,8 +266,24 @@ class TrainingEngine:
         verdict = "Activated" if better else "Not activated"
         return better, (
             f"{verdict}: on the same held-out rows its mean absolute error of {target} is {new:.6g}, "
-            f"and the active version's is {old:.6g}."
+            f"and the active version's is {old:.6g}.{self._reservation(request.model_name)}"
         )
+
+    def _reservation(self, name: str) -> str:
+        """Say it where the active version may have learned from the rows that it was just measured on."""
+        if not self._active_metadata(name).get("refit"):
+            return ""
+        return (
+            " The active version was fitted once more on all rows of its training; where these are among "
+            "them, its error looks smaller than it is."
+        )
+
+    def _active_metadata(self, name: str) -> Mapping[str, Any]:
+        active = self._registry.find(name)
+        if active is None:
+            return {}
+        entries, _, _ = self._registry.describe(name, search=EVERYTHING.of(None, active.version))
+        return entries[0]["metadata"] if entries else {}
 
     def _unless_worse(self, name: str, skill: float | None) -> tuple[bool, str | None]:
         """Keep a version that is worse than its baseline from taking the place of one that is better."""
@@ -280,8 +296,7 @@ class TrainingEngine:
                 True,
                 f"Activated, as no version was active; but {worse}, so a simple rule predicts better.",
             )
-        (entry, *_), _, _ = self._registry.describe(name, search=EVERYTHING.of(None, active.version))
-        told = entry["metadata"].get("performance_metrics")
+        told = self._active_metadata(name).get("performance_metrics")
         before = told.get("skill") if isinstance(told, Mapping) else None
         if isinstance(before, (int, float)) and before >= 0:
             return False, (

@@ -144,6 +144,17 @@ def test_a_version_worse_than_its_baseline_does_not_replace_one_that_is_better(e
     assert train(regression(3.0, 2), activate=False).active is False
 
 
+def test_an_active_version_that_may_know_the_rows_is_said_to(engine: ModelManager) -> None:
+    """It was fitted once more on all of its rows, and is measured on some of them."""
+    for refit in (True, False):
+        quick = QUICK | {"refit": refit}
+        engine.train(telemetry(), model_type="resource_prediction", hyperparameters=quick, activate="always")
+        compared = engine.train(
+            telemetry(), model_type="resource_prediction", hyperparameters=quick, activate="if_better"
+        )
+        assert ("fitted once more" in str(compared.activation_reason)) == refit
+
+
 @pytest.mark.parametrize(
     "more",
     [
