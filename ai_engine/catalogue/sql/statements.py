@@ -113,7 +113,6 @@ METRIC = f"""
 ADD_METRIC = f"""
     INSERT INTO performance_metrics (model_id, recorded_at, {", ".join(NUMBERS)})
     VALUES (:model_id, :recorded_at, {", ".join(":" + number for number in NUMBERS)})
-    RETURNING id
 """
 MEASURED = f"""
     UPDATE engine_versions

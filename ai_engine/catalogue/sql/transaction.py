@@ -202,8 +202,10 @@ class SqlTransaction(SqlSnapshot):
         if not self._execute(statements.MEASURED, measured):
             raise ModelNotFoundError(model_id)
         for row in rows:
-            ((metric,),) = self._execute(statements.ADD_METRIC, row)
-            if row["metrics"] is not None:
+            if row["metrics"] is None:
+                self._execute(statements.ADD_METRIC, row)
+            else:
+                ((metric,),) = self._execute(statements.ADD_METRIC + "RETURNING id", row)
                 self._execute(
                     "INSERT INTO engine_metrics (metric, numbers) VALUES (:metric, :metrics)",
                     {"metric": metric, "metrics": row["metrics"]},
