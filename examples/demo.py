@@ -290,7 +290,8 @@ def train(server: Server, rows: list[Row], target: str) -> dict[str, Any]:
     say(
         f"{MODEL} {trained['model_version']} in {trained['training_time']:.1f} s.",
         f"On rows that it never saw its mean error is {metrics['mae']:.1f} points of CPU;",
-        f"that of “no change” is {metrics['baseline_mae']:.1f}.",
+        f"that of the best simple answer, {metrics['baseline'].replace('_', ' ')}, "
+        f"is {metrics['baseline_mae']:.1f}.",
     )
     return trained
 

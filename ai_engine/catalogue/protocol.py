@@ -214,7 +214,7 @@ class Catalogue(Protocol):
     """A database of versions."""
 
     def open(self) -> None:
-        """Open it where it is not yet; make it where there is none. Any other call does so, too."""
+        """Open it, and make it where there is none. Any other call opens it, too."""
 
     @property
     def catalogue_id(self) -> str:

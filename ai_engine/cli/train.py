@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any, Final
 
 import typer
@@ -191,7 +192,7 @@ def predict(
     rows = read_rows(data)
     with open_registry(settings, must_exist=True) as registry:
         found = registry.require(name, version)
-        reading = reading_of(registry, name, found.version)
+        reading = partial(reading_of, registry, name, found.version)
         predicted = predictions(registry.load(name, found.version), rows, horizon, reading)
     if as_json:
         print_json({"model_name": name, "version": found.version, "predictions": predicted})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import hypothesis.strategies as st
 import pytest
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -26,9 +28,9 @@ class ManagerMachine(RuleBasedStateMachine):
     Derive a class that opens managers on one registry, each as another process would.
     """
 
+    @abstractmethod
     def open_manager(self) -> ModelManager:
         """Open a manager."""
-        raise NotImplementedError
 
     def __init__(self) -> None:
         super().__init__()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ai_engine.domain.errors import VersionNotFoundError
@@ -97,8 +98,7 @@ def predict(registry: Registry, name: str, data: Any, *, version: str | None, ho
     model = registry.load(name, number)
     if model is None:  # deleted since it was found
         raise VersionNotFoundError(name, number)
-    reading = reading_of(registry, name, number)
-    found = predictions(model, rows_from(data), horizon, reading)
+    found = predictions(model, rows_from(data), horizon, partial(reading_of, registry, name, number))
     library = library_of(data)
     return found if library is None else frame_of(found, library)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from ai_engine.domain.answers import VersionInfo
 from ai_engine.domain.entities import ModelVersion, Run, SavedVersion
@@ -21,9 +21,6 @@ from ai_engine.training.progress import Part, Progress
 from ai_engine.training.request import TrainingRequest
 from ai_engine.training.results import Cleaning, TrainingResult
 from ai_engine.training.understanding import reading_of, understand
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,24 +10,26 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from ai_engine.training.arrays import Float32Array, FloatArray, IntArray
-from ai_engine.training.estimators.fleet import (
+from ai_engine.training.estimators.beliefs import (
     CANDIDATES,
     EDGES,
     N_BINS,
-    SHORT_DAYS,
     Beliefs,
     BeliefV1,
-    FleetForecasterV1,
     Past,
-    TargetFleetV1,
-    TreesV1,
     bounds,
     combined,
-    grid_origins,
     group_of,
     look_back,
-    measured_steps,
     sizes_of,
+)
+from ai_engine.training.estimators.fleet import (
+    SHORT_DAYS,
+    FleetForecasterV1,
+    TargetFleetV1,
+    TreesV1,
+    grid_origins,
+    measured_steps,
 )
 from ai_engine.training.formulas import DAY_SECONDS, WEEK, Formulas, View, features
 from ai_engine.training.grid import Stretch

@@ -25,7 +25,8 @@ class TargetMetrics:
     confidence_score : float or None
         The share of held-out values inside of the 90 % prediction interval; None where none is given.
     baseline_mae : float or None
-        `mae` of the naive forecast, of the mean or of the majority class.
+        `mae` of the best simple answer on the training rows: of a naive forecast, of a mean or median, or of
+        the majority class.
     skill : float or None
         1 - mae / baseline_mae: 1 is perfect, 0 no better than the baseline; None if the baseline makes no
         error.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ai_engine.domain.errors import InvalidInputError
@@ -10,9 +10,11 @@ from ai_engine.telemetry.recognition import recognise
 from ai_engine.training.estimators.protocol import RowEstimator
 from ai_engine.training.extras import require_training_packages
 
+Reading = Callable[[], Mapping[str, Any]]
+
 
 def predict(
-    model: Any, rows: Sequence[Any], horizon: int | None = None, reading: Mapping[str, Any] | None = None
+    model: Any, rows: Sequence[Any], horizon: int | None = None, reading: Reading | None = None
 ) -> list[dict[str, Any]]:
     """Return a stored object's predictions for rows, as ``POST /models/{name}/predict`` answers them.
 
@@ -25,8 +27,9 @@ def predict(
         JSON objects, at least one.
     horizon : int, optional
         Steps ahead; for forecasters only.
-    reading : mapping, optional
-        What was understood of the rows of the training: which columns say when and where.
+    reading : callable, optional
+        Returns what was understood of the rows of the training: which columns say when and where. Asked for
+        those models only that were trained here.
 
     Returns
     -------
@@ -47,8 +50,8 @@ def predict(
             "data", 'give a list of at least one row, each an object such as {"cpu": 12.5}'
         )
     if isinstance(model, RowEstimator):
-        if reading:
-            time, group = reading.get("time_column"), reading.get("group_column")
+        if reading is not None and (known := reading()):
+            time, group = known.get("time_column"), known.get("group_column")
             there = {name for row in rows if isinstance(row, Mapping) for name in row}
             rows, _ = recognise(
                 rows,

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.training.engine import Trained, fit
-from ai_engine.training.estimators.fleet import (
+from ai_engine.training.estimators.beliefs import (
     CANDIDATES,
     N_BINS,
-    FleetForecasterV1,
     combined,
     count_scores,
     score_quantile,
     shares,
 )
+from ai_engine.training.estimators.fleet import FleetForecasterV1
 from ai_engine.training.fleet_selection import LEAST_DAYS
 from ai_engine.training.formulas import NAMES, Formulas
 from ai_engine.training.grid import Clock

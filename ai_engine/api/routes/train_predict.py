@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Annotated
 
 from anyio import CapacityLimiter, to_thread
@@ -74,7 +75,7 @@ def _predict(service: Service, model_name: str, text: bytes) -> tuple[Answer, in
     began = time.perf_counter()
     model = service.load(model_name, version)
     predicted = predictions(
-        model, wanted.data, wanted.horizon, reading_of(service.registry, model_name, version)
+        model, wanted.data, wanted.horizon, partial(reading_of, service.registry, model_name, version)
     )
     seconds = time.perf_counter() - began
     answer = Answer({"model_name": model_name, "version": version, "predictions": predicted})

@@ -8,16 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ai_engine.domain.errors import InvalidInputError
 from ai_engine.training.arrays import FloatArray
 from ai_engine.training.estimators.change_models import ChangeModel
+from ai_engine.training.estimators.contexts import checked_horizon, read_context, without_last_value
 from ai_engine.training.estimators.protocol import RowEstimator
 from ai_engine.training.grid import Series, Stretch, context_of, series_of, stretches
-from ai_engine.training.table import in_time_order, iso_utc, read_table
+from ai_engine.training.table import in_time_order, iso_utc
 from ai_engine.training.windows import Windows, windows_of
-
-FIELD = "data"
-DEFAULT_HORIZON = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +109,7 @@ class ForecasterV1(RowEstimator):
         InvalidInputError
             Naming ``horizon`` or the row and the column.
         """
-        steps = self._checked_horizon(horizon)
+        steps = checked_horizon(horizon, self.horizon)
         contexts = self._contexts(rows)
         answer: list[dict[str, Any]] = [  # JSON values
             {"vm_id": stretch.vm, "step": step, "timestamp": self._timestamp(stretch, step)}
@@ -146,30 +143,9 @@ class ForecasterV1(RowEstimator):
         """Return the columns that are foretold."""
         return tuple(forecast.target for forecast in self.forecasts)
 
-    def _checked_horizon(self, horizon: int | None) -> int:
-        if horizon is None:
-            return min(DEFAULT_HORIZON, self.horizon)
-        # By type: a boolean is an int, and no horizon.
-        if type(horizon) is not int or not 1 <= horizon <= self.horizon:
-            raise InvalidInputError(
-                "horizon",
-                f"give a whole number from 1 to {self.horizon}, which this version was trained for, "
-                f"not {horizon!r}; train with a larger hyperparameters.horizon for more",
-            )
-        return horizon
-
     def _contexts(self, rows: Sequence[Any]) -> list[Stretch]:
         """Return the last uninterrupted stretch of each VM, in the order in which the VMs were given."""
-        if not rows:
-            raise InvalidInputError(FIELD, "is empty; give at least one row for each VM")
-        table = read_table(rows, FIELD, only=self.columns)
-        for name in self.columns:
-            if name in table.texts:
-                raise InvalidInputError(f"{FIELD}[0].{name}", "is text; the model was trained on numbers")
-            if name not in table.numbers:
-                raise InvalidInputError(
-                    f"{FIELD}.{name}", f"is missing; the model was trained on {', '.join(self.columns)}"
-                )
+        table = read_context(rows, self.columns)
         last = {}
         for stretch in stretches(in_time_order(table), self.interval, self.columns):
             last[stretch.vm] = stretch
@@ -178,11 +154,7 @@ class ForecasterV1(RowEstimator):
     def _context(self, stretch: Stretch, forecast: TargetForecastV1) -> Series:
         context = context_of(stretch, forecast.target, forecast.others, self.reach)
         if context is None:
-            whose = "" if stretch.vm is None else f" of the VM {stretch.vm!r}"
-            raise InvalidInputError(
-                f"{FIELD}.{forecast.target}",
-                f"has no value in the last rows{whose}; a forecast starts from the last one",
-            )
+            raise without_last_value(forecast.target, stretch.vm)
         return context
 
     def _timestamp(self, stretch: Stretch, step: int) -> str | None:

@@ -9,7 +9,8 @@ from typing import Any, Final
 import numpy as np
 
 from ai_engine.training.arrays import FloatArray
-from ai_engine.training.estimators.fleet import FIELD, FleetForecasterV1
+from ai_engine.training.estimators.contexts import FIELD
+from ai_engine.training.estimators.fleet import FleetForecasterV1
 from ai_engine.training.estimators.forecaster import ForecasterV1
 from ai_engine.training.estimators.protocol import RowEstimator
 from ai_engine.training.table import read_table
