@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from ai_engine.domain.errors import ModelNotFoundError as ModelNotFoundError
     from ai_engine.domain.errors import NewerCatalogueError as NewerCatalogueError
     from ai_engine.domain.errors import NoPreviousVersionError as NoPreviousVersionError
-    from ai_engine.domain.errors import NotYetSupportedError as NotYetSupportedError
     from ai_engine.domain.errors import OutcomeUnknownError as OutcomeUnknownError
     from ai_engine.domain.errors import ReentrantCallError as ReentrantCallError
     from ai_engine.domain.errors import RegistryNotFoundError as RegistryNotFoundError
@@ -44,7 +43,7 @@ _ERRORS = frozenset(
         "AIEngineError ArtifactCorruptedError BackupError CatalogueCorruptedError CatalogueMismatchError "
         "CatalogueUnavailableError ClosedError ConflictError InvalidInputError InvalidNameError "
         "MissingDependencyError ModelLoadError ModelNotFoundError NewerCatalogueError "
-        "NoPreviousVersionError NotYetSupportedError OutcomeUnknownError ReentrantCallError "
+        "NoPreviousVersionError OutcomeUnknownError ReentrantCallError "
         "RegistryNotFoundError SerializationError StorageError StorageFullError TrainingFailedError "
         "UnsafeDirectoryError VersionActiveError VersionExistsError VersionNotFoundError"
     ).split()

@@ -22,7 +22,6 @@ class Settings:
     model_dir: str = DEFAULT_MODEL_DIR
     database_url: str | None = None
     artifact_url: str | None = None
-    cluster_url: str | None = None
     journal_dir: str | None = None
     lock_timeout: float = 10.0
     host: str = "127.0.0.1"
@@ -44,7 +43,6 @@ ABOUT = {
     "model_dir": "Directory of the models.",
     "database_url": "The catalogue, as `sqlite:///path`. Default: model_registry.db in the model directory.",
     "artifact_url": "Directory of the artifacts. Default: the model directory.",
-    "cluster_url": "A training cluster. Default: train on this machine.",
     "journal_dir": "Where changes wait while the database is down. Default: in the model directory.",
     "lock_timeout": "Seconds that a change waits for another program's before the database counts as locked.",
     "host": "Address that `serve` listens on.",

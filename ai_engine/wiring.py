@@ -17,7 +17,6 @@ from ai_engine.directory.ownership import ModelDirectory
 from ai_engine.directory.version_files import LocalVersionFiles
 from ai_engine.domain.errors import (
     InvalidInputError,
-    NotYetSupportedError,
     RegistryNotFoundError,
     UnsafeDirectoryError,
 )
@@ -66,20 +65,17 @@ def build_stores(settings: Settings, must_exist: bool = False) -> Stores:
     must_exist : bool
         Raise RegistryNotFoundError where there is no directory, instead of making it.
     """
-    if settings.cluster_url:
-        raise NotYetSupportedError(
-            "training on a cluster (AI_ENGINE_CLUSTER_URL) does not work yet; leave it out"
-        )
     directory = model_directory(settings)
-    if must_exist and not _exists(directory, database_path(settings)):
+    database, artifacts = database_path(settings), _artifact_store(settings, directory)
+    if must_exist and not _exists(directory, database):
         raise RegistryNotFoundError(directory.path)
     if directory.path == DEFAULT_MODEL_DIR:
         _check_default(directory.path)
     if not must_exist:
         directory.make()
     return Stores(
-        catalogue=SqliteCatalogue(database_path(settings), directory, settings.lock_timeout),
-        artifacts=_artifact_store(settings, directory),
+        catalogue=SqliteCatalogue(database, directory, settings.lock_timeout),
+        artifacts=artifacts,
         version_files=LocalVersionFiles(directory),
         # Inside the directory all is the directory's own, wherever it was moved to.
         journal=LocalOutageJournal(settings.journal_dir, directory.path, directory.engine)
@@ -119,8 +115,6 @@ def database_path(settings: Settings) -> str:
     url = settings.database_url
     if not url:
         return os.path.join(os.path.abspath(settings.model_dir), "model_registry.db")
-    if url.startswith(("postgresql://", "postgres://")):
-        raise NotYetSupportedError("a catalogue in PostgreSQL does not work yet; use sqlite:///path")
     if not url.startswith(_SQLITE) or len(url) == len(_SQLITE):
         raise InvalidInputError(
             "AI_ENGINE_DATABASE_URL", f"{without_secrets(url)!r} is not of the form sqlite:///path"
@@ -133,8 +127,8 @@ def _artifact_store(settings: Settings, directory: ModelDirectory) -> LocalStore
     if not url:
         return LocalStore(f"{directory.engine}/artifacts", directory.sandbox)
     if "://" in url:
-        raise NotYetSupportedError(
-            f"artifacts in {url.partition('://')[0]} do not work yet; give a directory"
+        raise InvalidInputError(
+            "AI_ENGINE_ARTIFACT_URL", f"{without_secrets(url)!r} is not the path of a directory"
         )
     path = os.path.abspath(url)  # perhaps on another disk, where a sandbox of its own has to be
     return LocalStore(path, Sandbox(f"{path}/.sandbox"), directory.sandbox)

@@ -17,7 +17,6 @@ from ai_engine.domain.errors import AIEngineError, InvalidInputError
 # The first line whose class fits counts, so a class stands above its base.
 STATUS: tuple[tuple[type[AIEngineError], int], ...] = (
     (errors.InvalidInputError, 422),
-    (errors.NotYetSupportedError, 422),
     (errors.SerializationError, 422),
     (errors.ModelNotFoundError, 404),
     (errors.ConflictError, 409),

@@ -14,7 +14,7 @@ from ai_engine.logs import configure
 from ai_engine.settings import ABOUT, CHOICES, from_environment, kind, origins, variable
 
 STORAGE: Final = ("model_dir", "database_url", "artifact_url", "journal_dir", "lock_timeout")
-TRAINING: Final = ("cluster_url", "training_timeout")
+TRAINING: Final = ("training_timeout",)
 SERVING: Final = (
     *("host", "port", "allowed_hosts", "no_auth", "max_body_bytes", "request_timeout"),
     *("verify_rate", "cleanup_keep", "cleanup_every", "metrics_models"),

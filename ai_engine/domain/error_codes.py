@@ -41,7 +41,6 @@ CODES: Final[Mapping[type[AIEngineError], str]] = {
     errors.ReentrantCallError: "reentrant-call",
     errors.BackupError: "backup",
     errors.MissingDependencyError: "missing-dependency",
-    errors.NotYetSupportedError: "not-yet-supported",
     errors.TrainingFailedError: "training-failed",
 }
 

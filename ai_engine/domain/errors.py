@@ -28,7 +28,6 @@ next, and keeps the values that it speaks of as attributes::
     ├── ReentrantCallError (RuntimeError)
     ├── BackupError (RuntimeError)
     ├── MissingDependencyError (ImportError)
-    ├── NotYetSupportedError (NotImplementedError)
     └── TrainingFailedError (RuntimeError)
 """
 
@@ -298,14 +297,6 @@ class MissingDependencyError(AIEngineError, ImportError):
         super().__init__(
             f"{package} is not installed. Install it with `pip install 'novacron-ai-engine[{extra}]'`."
         )
-
-
-class NotYetSupportedError(AIEngineError, NotImplementedError):
-    """The feature is planned and not implemented yet."""
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-        super().__init__(what)
 
 
 class TrainingFailedError(AIEngineError, RuntimeError):

@@ -21,7 +21,6 @@ from ai_engine.domain import errors
 from ai_engine.domain.errors import (
     AIEngineError,
     InvalidInputError,
-    NotYetSupportedError,
     StorageError,
     TrainingFailedError,
 )
@@ -93,7 +92,7 @@ def _read(told: Mapping[str, Any]) -> Event:
 def _described(error: Exception) -> dict[str, Any]:
     """Return the JSON values of an error."""
     ours = isinstance(error, AIEngineError)
-    invalid = isinstance(error, (InvalidInputError, NotYetSupportedError))
+    invalid = isinstance(error, InvalidInputError)
     attributes = {name: value for name, value in vars(error).items() if isinstance(value, (str, int, float))}
     return {
         "kind": "invalid" if invalid else "storage" if isinstance(error, StorageError) else "internal",

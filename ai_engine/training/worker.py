@@ -21,7 +21,7 @@ import resource
 import threading
 from typing import Any, Final, TextIO
 
-from ai_engine.domain.errors import InvalidInputError, NotYetSupportedError
+from ai_engine.domain.errors import InvalidInputError
 from ai_engine.logs import REQUEST_ID, configure
 from ai_engine.training.events import Completed, Event, Failed, to_line
 from ai_engine.training.progress import Progress, Stage
@@ -60,7 +60,7 @@ def main() -> int:
         result = _train(order["settings"], request, lambda fraction, message: tell(Stage(fraction, message)))
         tell(Completed(result))
     except Exception as error:  # whatever it is, the parent is told, and the log has the trace
-        if not isinstance(error, (InvalidInputError, NotYetSupportedError)):
+        if not isinstance(error, InvalidInputError):
             log.exception("the training failed")
         tell(Failed(error))
         return 1

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ai_engine.domain.errors import InvalidInputError
 from ai_engine.settings import Settings, from_environment, origins, variable, without_secrets
+from ai_engine.wiring import build_stores
 from tests.cli.conftest import Command
 
 
@@ -68,7 +70,7 @@ WITH_SECRETS = [
 
 
 @pytest.mark.parametrize(("url", "secret"), WITH_SECRETS)
-@pytest.mark.parametrize("setting", ["database_url", "artifact_url", "cluster_url"])
+@pytest.mark.parametrize("setting", ["database_url", "artifact_url"])
 def test_no_password_is_shown(
     command: Command, monkeypatch: pytest.MonkeyPatch, url: str, secret: str, setting: str
 ) -> None:
@@ -81,6 +83,24 @@ def test_no_password_is_shown(
 @pytest.mark.parametrize("url", ["sqlite:////var/lib/models.db", "/var/lib/a@b:c", "s3://bucket/prefix", "x"])
 def test_what_holds_no_secret_is_shown_as_it_is(url: str) -> None:
     assert without_secrets(url) == url
+
+
+@pytest.mark.parametrize(
+    ("setting", "url", "why"),
+    [
+        ("database_url", "postgresql://db/models", "is not of the form sqlite:///path"),
+        ("artifact_url", "s3://bucket/prefix", "is not the path of a directory"),
+    ],
+)
+@pytest.mark.parametrize("must_exist", [True, False])
+def test_a_store_of_another_kind_is_refused_before_anything_is_made(
+    tmp_path: Path, setting: str, url: str, why: str, must_exist: bool
+) -> None:
+    directory = tmp_path / "models"
+    with pytest.raises(InvalidInputError) as told:
+        build_stores(from_environment({variable(setting): url}, model_dir=str(directory)), must_exist)
+    assert str(told.value) == f"{variable(setting)}: {url!r} {why}"
+    assert not directory.exists()
 
 
 def test_a_bad_setting_is_told(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -224,7 +224,7 @@ def fitted(kind: type[Any]) -> Any | None:
     for rows, target in tries:
         try:
             return made.fit(rows, target) if target is not None else made.fit(rows)
-        except (TypeError, ValueError, AttributeError, IndexError, NotImplementedError):
+        except (TypeError, ValueError, AttributeError, IndexError):
             continue
     return None
 

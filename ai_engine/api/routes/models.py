@@ -12,11 +12,12 @@ from starlette.responses import Response
 from ai_engine.api import schemas
 from ai_engine.api.json_response import Answer
 from ai_engine.api.paging import page_token, read_token
+from ai_engine.api.query_parameters import refuse_unknown
 from ai_engine.api.request_body import Body
 from ai_engine.api.routes.openapi import answers, takes
 from ai_engine.api.service import Running, Service
 from ai_engine.domain import clock
-from ai_engine.domain.errors import InvalidInputError, ModelNotFoundError, VersionNotFoundError
+from ai_engine.domain.errors import ModelNotFoundError, VersionNotFoundError
 from ai_engine.domain.filters import LONGEST, parse_search
 from ai_engine.domain.search import Position, Search
 from ai_engine.registry.comparison import compare as compare_versions
@@ -177,9 +178,7 @@ def clean_up(
     dry_run: Annotated[bool, Query(description="Only report what would be removed.")] = False,
 ) -> Answer:
     """Delete old versions: of each model, all but the highest, the active and the pinned ones."""
-    unknown = set(request.query_params) - {"keep_versions", "dry_run"}
-    if unknown:  # a dry run that is misspelled would remove
-        raise InvalidInputError(min(unknown), "is not a parameter; use keep_versions and dry_run")
+    refuse_unknown(request, "keep_versions", "dry_run")  # a dry run that is misspelled would remove
     done = service.acting(request).clean_up(keep_versions, dry_run)
     count = len(done.dropped)
     what = f"{count} version{'' if count == 1 else 's'}"

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import Annotated
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Request
 
 from ai_engine.api import schemas
 from ai_engine.api.json_response import Answer
+from ai_engine.api.query_parameters import refuse_unknown
 from ai_engine.api.request_body import SMALL, Text, read_object
 from ai_engine.api.routes.models import Name
 from ai_engine.api.routes.openapi import answers, takes
 from ai_engine.api.service import Running, Service
 from ai_engine.api.trainings import trained
-from ai_engine.domain.errors import NotYetSupportedError
 from ai_engine.training.extras import require_training_packages
 from ai_engine.training.prediction import predict as predictions
 from ai_engine.training.request import TrainingRequest
@@ -32,14 +31,11 @@ _ANSWERS = answers(schemas.TrainReply, 403, 413, 415, 500)
 )
 async def train(
     service: Running,
+    request: Request,
     text: Text,
-    wait: Annotated[bool, Query(description="`false` is planned: answer at once, with a job.")] = True,
 ) -> Answer:
     """Train a model on rows, measure it on held-out rows, and save it as a new version."""
-    if not wait:
-        raise NotYetSupportedError(
-            "wait=false does not work yet; leave it out, and the answer comes when the training is done"
-        )
+    refuse_unknown(request)  # whoever asks for another kind of answer is not kept waiting for this one
     await to_thread.run_sync(_check, text, limiter=_lane(service, text))
     # One line: what breaks lines in JSON is space between values, never a part of them.
     result = await trained(service.trainings, text.replace(b"\n", b" "))
