@@ -147,9 +147,9 @@ def _numbers(measured: Mapping[str, float], kind: str | None) -> list[Number]:
         found.append(
             Number(
                 "against the baseline",
-                f"{abs(skill):.0%} {'better' if skill >= 0 else 'worse'}".replace("%", " %"),
+                _against(skill),
                 "The mean error compared with that of a baseline, on held-out rows",
-                bad=skill < 0,
+                bad=skill <= -0.005,
             )
         )
     for name, label, meaning in (
@@ -163,8 +163,28 @@ def _numbers(measured: Mapping[str, float], kind: str | None) -> list[Number]:
         ("confidence_score", "inside the 90 % interval", "Share of held-out values inside their interval"),
     ):
         if name in measured:
-            found.append(Number(label, f"{measured[name]:.0%}".replace("%", " %"), meaning))
+            found.append(Number(label, _percent(measured[name]), meaning))
     return found[:4]
+
+
+def _percent(share: float) -> str:
+    """Return a share in whole percents; what is not all of it is not told as all of it.
+
+    >>> _percent(0.857), _percent(0.997), _percent(1.0)
+    ('86 %', 'over 99 %', '100 %')
+    """
+    return "over 99 %" if 0.995 <= share < 1 else f"{share * 100:.0f} %"
+
+
+def _against(skill: float) -> str:
+    """Return what an error is against the baseline's.
+
+    >>> _against(0.32), _against(0.001), _against(-0.32)
+    ('32 % better', 'the same', '32 % worse')
+    """
+    if abs(skill) < 0.005:
+        return "the same"
+    return f"{_percent(abs(skill))} {'better' if skill > 0 else 'worse'}"
 
 
 def _trend(entries: Sequence[Mapping[str, Any]], active: str | None) -> Sparkline | None:
