@@ -17,8 +17,9 @@ from ai_engine.domain.answers import FindingAnswer
 from ai_engine.domain.entities import Digest, ModelVersion, Place
 from ai_engine.domain.errors import ArtifactCorruptedError, StorageError
 from ai_engine.registry.model_loader import ModelLoader
-from ai_engine.registry.outage import SET_ASIDE, Outage
+from ai_engine.registry.outage import Outage
 from ai_engine.registry.outage_operations import digests_needed, writing_alone
+from ai_engine.registry.outage_queue import SET_ASIDE
 from ai_engine.registry.publication import Publication
 from ai_engine.registry.stores import Stores
 from ai_engine.registry.sweep import Sweeper
@@ -141,18 +142,18 @@ class Doctor:
 
     def _journal(self, repair: bool) -> Iterator[Finding]:
         journal = self._stores.journal
-        found = self._outage.queued()
+        found = self._outage.queue.queued()
         repaired = False
         if repair and found:
             with suppress(StorageError):
                 self._outage.replay()
                 repaired = True
-        left = {item.entry for item in self._outage.queued()}
+        left = {item.entry for item in self._outage.queue.queued()}
         for item in found:
             done = repaired and item.entry not in left
             subject = f"{journal.location}/{item.entry}"
             yield Finding(Severity.DISORDER, "journal", subject, item.operation.told, done)
-        for told in self._outage.strangers():
+        for told in self._outage.queue.strangers():
             yield Finding(Severity.NOTE, "journal", journal.location, told)
         for path in journal.rejected():
             detail = f"could not be applied and was set aside; {SET_ASIDE}"
@@ -284,7 +285,7 @@ class Doctor:
 
     def _records(self) -> Iterator[Finding]:
         """Find records of versions that the catalogue does not know: it was lost, or set back."""
-        known = {version.model_id for version in self._outage.saved()}
+        known = {version.model_id for version in self._outage.queue.saved()}
         with self._stores.catalogue.read() as snapshot:
             known |= {version.model_id for version in snapshot.everything()}
             debris = {item.path for item in snapshot.debris(-1)}

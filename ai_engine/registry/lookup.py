@@ -50,11 +50,11 @@ class Lookup:
             If it cannot be read and nobody else knows.
         """
         waits = False
-        if self._outage.waiting():
-            pending = self._outage.find(name, version)
+        if self._outage.queue.waiting():
+            pending = self._outage.queue.find(name, version)
             if pending is not None:
                 return pending
-            waits = self._outage.find(name, None) is not None
+            waits = self._outage.queue.find(name, None) is not None
         try:
             # The stamp is taken before the question: a commit in between makes the answer newer than its
             # stamp, and it is asked again.

@@ -163,7 +163,7 @@ class Queries:
 
     def activations(self, name: str) -> list[Activation]:
         """Return every move of a model's active pointer, oldest first."""
-        waiting = self._outage.waiting()
+        waiting = self._outage.queue.waiting()
         with self._catalogue.read() as snapshot:
             return OutageView(waiting, snapshot).activations(name)
 
@@ -206,12 +206,12 @@ class Queries:
         """
         _check_limit(limit)
         search = search.of(name)
-        waiting = self._outage.waiting()
+        waiting = self._outage.queue.waiting()
         try:
             with self._catalogue.read() as snapshot:
                 entries, total = OutageView(waiting, snapshot).describe(search, limit, after)
         except CatalogueUnavailableError as error:
-            self._outage.note(error)
+            self._outage.state.note(error)
             entries, total = OutageView(waiting, None).describe(search, limit, after)
             return entries, total, False
         return entries, total, True
@@ -225,12 +225,12 @@ class Queries:
         the model has.
         """
         _check_limit(limit)
-        waiting = self._outage.waiting()
+        waiting = self._outage.queue.waiting()
         try:
             with self._catalogue.read() as snapshot:
                 return *OutageView(waiting, snapshot).models(search, limit, after), True
         except CatalogueUnavailableError as error:
-            self._outage.note(error)
+            self._outage.state.note(error)
             return *OutageView(waiting, None).models(search, limit, after), False
 
     def versions(self, name: str) -> list[str]:
@@ -262,16 +262,16 @@ class Queries:
         try:
             yield
         except CatalogueUnavailableError as error:
-            self._outage.note(error)
+            self._outage.state.note(error)
 
     def _ask(self, question: Callable[[OutageView], Answer]) -> Answer:
         """Ask the catalogue with what waits for it; what waits alone where it cannot be read."""
-        waiting = self._outage.waiting()  # before the snapshot, so that nothing falls in between
+        waiting = self._outage.queue.waiting()  # before the snapshot, so that nothing falls in between
         try:
             with self._catalogue.read() as snapshot:
                 return question(OutageView(waiting, snapshot))
         except CatalogueUnavailableError as error:
-            self._outage.note(error)
+            self._outage.state.note(error)
             return question(OutageView(waiting, None))
 
 

@@ -105,7 +105,7 @@ class Registry:
         A database that cannot be used is logged, and health says so; it takes nobody down.
         """
         try:
-            self._outage.inspect()
+            self._outage.queue.inspect()
             self._stores.catalogue.open()
             self._outage.replay()
             self._lost.look()
@@ -114,7 +114,7 @@ class Registry:
             self._sweeper.sweep_where_needed()
             self._stores.version_files.keep_reserve()
         except StorageError as error:
-            self._outage.note(error)
+            self._outage.state.note(error)
 
     def close(self) -> None:
         """Let go of everything that is open."""
@@ -262,7 +262,7 @@ class Registry:
             with self._outage.writing(self._actor) as work:
                 write(work)
         except CatalogueUnavailableError as error:
-            self._outage.note(error)
+            self._outage.state.note(error)
             wait()
         except ModelNotFoundError as error:  # deleted since it was found
             raise VersionNotFoundError(version.name, version.version) from error
@@ -275,12 +275,11 @@ class Registry:
             with self._outage.writing(self._actor):
                 pass
         except StorageError as error:
-            if str(error) != self._outage.reason:
-                self._outage.note(error)
-        waiting = self._outage.count()
+            self._outage.state.note_again(error)
+        waiting = self._outage.queue.count()
         if self._lost.reason:
             self._look_again()
-        reason = self._outage.reason or self._lost.reason or self._outage.complaint()
+        reason = self._outage.state.reason or self._lost.reason or self._outage.queue.complaint()
         return Health(
             status="degraded" if reason or waiting else "healthy",
             reason=reason,

@@ -42,7 +42,8 @@ from ai_engine.registry.active_pointer import ActivePointer
 from ai_engine.registry.lookup import Lookup
 from ai_engine.registry.lost_versions import LostVersions
 from ai_engine.registry.model_loader import ModelLoader
-from ai_engine.registry.outage import NumberPromisedError, Outage, OvertakenError, SavedBeforeError
+from ai_engine.registry.outage import Outage, SavedBeforeError
+from ai_engine.registry.promised_numbers import NumberPromisedError, OvertakenError
 from ai_engine.registry.publication import Publication
 from ai_engine.registry.retention import files_of
 from ai_engine.registry.serialized_model import Prepared, prepared
@@ -160,12 +161,12 @@ class Saver:
                     return
             self.pointer.activate(known.name, known.version, by, "activated")
         except CatalogueUnavailableError as error:
-            self.outage.note(error)
+            self.outage.state.note(error)
             log.warning("%s is stored and cannot be made active now: %s", known.label, error)
 
     def _refuse_again(self, new: NewVersion) -> None:
         """Raise SavedBeforeError where a version has this id."""
-        known = self.outage.find_id(new.model_id)
+        known = self.outage.queue.find_id(new.model_id)
         if known is None:
             try:
                 with self.stores.catalogue.read() as snapshot:
@@ -184,9 +185,9 @@ class Saver:
     def _commit(self, new: NewVersion, ready: Prepared, by: str, once: bool) -> SavedVersion:
         try:
             saved = self._commit_behind_what_waits(new, ready, by, once)
-            self.outage.clear()
+            self.outage.state.clear()
         except CatalogueUnavailableError as error:
-            self.outage.note(error)
+            self.outage.state.note(error)
             saved = self.outage.save(new, ready, self.unsaved.versions(new.name), by, once)
         if saved.active:
             self.unsaved.yield_activity(saved.name)
@@ -217,7 +218,7 @@ class Saver:
         with version_files.stage(new.model_id, ready.data) as staged:
             # Left after the commit: until then nobody is told a number that is about to be ours.
             with ExitStack() as settled, self.stores.catalogue.write(by) as work:
-                promised = settled.enter_context(self.outage.settled(new.name))
+                promised = settled.enter_context(self.outage.numbers.settled(new.name))
                 if once and (known := work.find_id(new.model_id)) is not None:
                     raise SavedBeforeError(known)
                 digest = _digest(new.artifact)
@@ -241,7 +242,7 @@ class Saver:
 
         def take_back(path: str) -> bool:
             if not work.is_debris(path):
-                self.outage.check_promise(name, number)
+                self.outage.numbers.check_promise(name, number)
                 return False
             work.forget_debris([path, self.stores.version_files.record_path(path)])
             return True
