@@ -25,8 +25,9 @@ from ai_engine.training.cells import TIMESTAMP, VM_ID
 from ai_engine.training.estimators.fleet import FleetForecasterV1
 from ai_engine.training.estimators.forecaster import ForecasterV1
 from ai_engine.training.evaluation import measure_numbers
-from ai_engine.training.fleet_selection import BUDGET as BUDGET_OF_FLEET
-from ai_engine.training.fleet_selection import LEAST_DAYS, choose_fleet, long_enough, measured_error
+from ai_engine.training.fleet_measuring import measured_error
+from ai_engine.training.fleet_selection import LEAST_DAYS, choose_fleet, long_enough
+from ai_engine.training.fleet_trees import BUDGET as BUDGET_OF_FLEET
 from ai_engine.training.forecast_selection import (
     LEAST_BUDGET,
     MEASURED,
