@@ -29,6 +29,7 @@ class Settings:
     allowed_hosts: str = ""
     no_auth: bool = False
     max_body_bytes: int = 64 * 1024 * 1024
+    max_upload_bytes: int = 2 * 1024**3
     request_timeout: float = 30.0
     training_timeout: float = 3600.0
     verify_rate: float = 8e6
@@ -50,6 +51,7 @@ ABOUT = {
     "allowed_hosts": "More host names of this server, separated by commas.",
     "no_auth": "Listen on addresses that other machines reach, without any authentication.",
     "max_body_bytes": "Largest request body, in bytes.",
+    "max_upload_bytes": "Largest body of CSV, JSON lines or Parquet, in bytes.",
     "request_timeout": "Seconds for a client to send a head or 64 KiB of a body, or to take 64 KiB; 0: none.",
     "training_timeout": "Seconds after which a training is ended.",
     "verify_rate": "Bytes a second at which `serve` re-reads artifacts to find rot; 0: never.",

@@ -113,11 +113,11 @@ def forecasts(vms: int | None, windows: int, shift: int, context: int, kind: str
     trained = fit(
         TrainingRequest(
             kind,
-            training,
             name="benchmark",
             target_columns=TARGETS,
             hyperparameters={"horizon": HORIZON},
         ),
+        training,
         ignore,
     )
     training_cpu = process_time() - started

@@ -46,7 +46,7 @@ Row = dict[str, Any]  # JSON values
 def train(kind: str, rows: list[Row], **given: Any) -> Trained:
     def ignore(fraction: float, message: str) -> None: ...
 
-    return fit(TrainingRequest(kind, rows, name="benchmark", **given), ignore)
+    return fit(TrainingRequest(kind, name="benchmark", **given), rows, ignore)
 
 
 def nab_score(n_rows: int, flagged: Sequence[int], windows: Sequence[tuple[int, int]]) -> tuple[float, int]:

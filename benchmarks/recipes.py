@@ -45,7 +45,7 @@ def ignore(fraction: float, message: str) -> None: ...
 
 
 def train(kind: str, rows: list[Row], **given: Any) -> Trained:
-    return fit(TrainingRequest(kind, rows, name="benchmark", **given), ignore)
+    return fit(TrainingRequest(kind, name="benchmark", **given), rows, ignore)
 
 
 def measured(trained: Trained, data: str) -> Iterable[Row]:

@@ -16,6 +16,7 @@ from ai_engine.api.service import Service
 from ai_engine.registry.registry import Registry
 from ai_engine.settings import Settings
 from ai_engine.training.runner import TrainingRunner
+from ai_engine.wiring import model_directory
 
 OpenArtifact = tuple[Registry, Settings]
 
@@ -63,7 +64,12 @@ class Lifetime:
             registry, settings = context.__enter__()
             self._context = context
             self._state.service = Service(
-                registry, settings, Health(registry), TrainingRunner(settings), self._instruments
+                registry,
+                settings,
+                Health(registry),
+                TrainingRunner(settings),
+                self._instruments,
+                model_directory(settings).sandbox,
             )
             return self._state.service  # type: ignore[no-any-return]  # a State holds anything
 

@@ -28,7 +28,13 @@ async def json_text(request: Request) -> bytes:
     RefusedError
         415 where the content is declared to be something else.
     """
-    _check_content_type(request.headers.get("content-type"))
+    if not is_json(request):
+        given = request.headers.get("content-type", "none")
+        raise RefusedError(
+            415,
+            "unsupported-content-type",
+            f"send JSON in UTF-8 with Content-Type: application/json, not {given[:80]!r}",
+        )
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise RefusedError(415, "unsupported-content-encoding", "send the body without compression")
     return await request.body()
@@ -55,17 +61,19 @@ Text = Annotated[bytes, Depends(json_text)]
 Body = Annotated[dict[str, Any], Depends(json_object)]
 
 
-def _check_content_type(header: str | None) -> None:
-    kind, *parameters = (part.strip().lower() for part in (header or "").split(";"))
+def content_type(request: Request) -> tuple[str, str | None]:
+    """Return the type of a body and its charset, both in lower case; None where no charset is told."""
+    header = request.headers.get("content-type") or ""
+    kind, *parameters = (part.strip().lower() for part in header.split(";"))
+    charsets = [part.removeprefix("charset=") for part in parameters if part.startswith("charset=")]
+    return kind, charsets[0].strip('"') if charsets else None
+
+
+def is_json(request: Request) -> bool:
+    """Tell whether a body is declared to be JSON in UTF-8."""
+    kind, charset = content_type(request)
     json_kind = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
-    charsets = [part for part in parameters if part.startswith("charset=")]
-    utf8 = all(part.removeprefix("charset=").strip('"') in ("utf-8", "utf8") for part in charsets)
-    if not (json_kind and utf8):
-        raise RefusedError(
-            415,
-            "unsupported-content-type",
-            f"send JSON in UTF-8 with Content-Type: application/json, not {(header or 'none')[:80]!r}",
-        )
+    return json_kind and charset in (None, "utf-8", "utf8")
 
 
 def read_object(data: bytes) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 from ai_engine.api.health import Health
 from ai_engine.api.instruments import Instruments
 from ai_engine.domain.errors import VersionNotFoundError
+from ai_engine.files.sandbox import Sandbox
 from ai_engine.registry.registry import Registry
 from ai_engine.settings import Settings
 from ai_engine.training.runner import TrainingRunner
@@ -30,6 +31,8 @@ class Service:
     health: Health
     trainings: TrainingRunner
     instruments: Instruments
+    # Where the rows of a training are while they come in and until it is done.
+    uploads: Sandbox
     # A list is read a row at a time, and between two rows another thread may take the interpreter: eight
     # threads then spend a third of their time on handing it over. Two keep a core busy. All that read a page
     # or so wait in this one line: beside forty threads the two got a twentieth of the interpreter, and a page

@@ -5,12 +5,14 @@ from __future__ import annotations
 from asyncio import wrap_future
 
 from ai_engine.api.problems import RefusedError, stopping
+from ai_engine.telemetry.rows_file import RowsFile
+from ai_engine.training.request import TrainingRequest
 from ai_engine.training.results import TrainingResult
 from ai_engine.training.runner import RunnerStoppedError, TooManyTrainingsError, TrainingRunner
 
 
-async def trained(runner: TrainingRunner, request: bytes) -> TrainingResult:
-    """Return what a request, a line of JSON, trained, once its version is saved.
+async def trained(runner: TrainingRunner, request: TrainingRequest, rows: RowsFile) -> TrainingResult:
+    """Return what a request trained on rows, once its version is saved.
 
     The training ends with the task that waits for it: a client that has gone waits for no model.
 
@@ -22,7 +24,7 @@ async def trained(runner: TrainingRunner, request: bytes) -> TrainingResult:
         What the training raised.
     """
     try:
-        training = runner.submit(request)
+        training = runner.submit(request, rows)
         try:
             return await wrap_future(training.outcome)
         finally:

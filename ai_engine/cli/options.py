@@ -16,7 +16,7 @@ from ai_engine.settings import ABOUT, CHOICES, from_environment, kind, origins, 
 STORAGE: Final = ("model_dir", "database_url", "artifact_url", "journal_dir", "lock_timeout")
 TRAINING: Final = ("training_timeout",)
 SERVING: Final = (
-    *("host", "port", "allowed_hosts", "no_auth", "max_body_bytes", "request_timeout"),
+    *("host", "port", "allowed_hosts", "no_auth", "max_body_bytes", "max_upload_bytes", "request_timeout"),
     *("verify_rate", "cleanup_keep", "cleanup_every", "metrics_models"),
 )
 LOGGING: Final = ("log_level", "log_format")

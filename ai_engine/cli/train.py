@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -18,6 +21,7 @@ from ai_engine.cli.output import print_facts, print_json, print_table
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.settings import Settings
 from ai_engine.telemetry.readers import read_rows
+from ai_engine.telemetry.rows_file import RowsFile
 from ai_engine.training.kinds import BUILT_IN
 from ai_engine.training.progress import Progress
 from ai_engine.training.request import TrainingRequest
@@ -89,7 +93,6 @@ def train(
     request = TrainingRequest.from_mapping(
         {
             "model_type": model_type,
-            "training_data": read_rows(data),
             "name": name,
             "target_columns": target or None,
             "time_column": time,
@@ -101,14 +104,30 @@ def train(
     )
     from ai_engine.training.child import train_in_child
 
-    with _progress() as progress:
-        result = train_in_child(asdict(settings), request.to_json(), progress, settings.training_timeout)
+    with _file_of(data) as rows, _progress() as progress:
+        result = train_in_child(asdict(settings), request, rows, progress, settings.training_timeout)
     if as_json:
         print_json(result.to_mapping())
     else:
         _print_trained(result)
     if not result.persisted:
         raise typer.Exit(NOT_PERSISTED)
+
+
+@contextmanager
+def _file_of(data: str) -> Iterator[RowsFile]:
+    """Yield a file that another process can read: a pipe, as standard input is, is written into one first."""
+    if data != "-" and (os.path.isfile(data) or not os.path.exists(data)):
+        yield RowsFile(os.path.abspath(data), label=data)
+        return
+    with tempfile.NamedTemporaryFile() as kept:
+        try:
+            with sys.stdin.buffer if data == "-" else open(data, "rb") as pipe:
+                shutil.copyfileobj(pipe, kept)
+        except OSError as error:
+            raise InvalidInputError("data", f"{data} cannot be read: {error.strerror}") from None
+        kept.flush()
+        yield RowsFile(kept.name, label="standard input" if data == "-" else data)
 
 
 def _assignments(given: list[str]) -> dict[str, Any]:
@@ -189,7 +208,7 @@ def predict(
     from ai_engine.wiring import open_registry
 
     require_training_packages()
-    rows = read_rows(data)
+    rows = read_rows(RowsFile(data))
     with open_registry(settings, must_exist=True) as registry:
         found = registry.require(name, version)
         reading = partial(reading_of, registry, name, found.version)

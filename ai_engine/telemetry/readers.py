@@ -17,6 +17,7 @@ from typing import Any, Final
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.telemetry.frames import rows_of
 from ai_engine.telemetry.recognition import GROUP_NAMES
+from ai_engine.telemetry.rows_file import FORMATS, RowsFile
 
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
@@ -24,26 +25,27 @@ _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 _TEXT_COLUMNS: Final = frozenset(GROUP_NAMES)
 _FIELD: Final = "data"
 _DECIMAL_COMMA: Final = re.compile(r"[+-]?[0-9]+,[0-9]+", re.ASCII)
-_ENDINGS: Final = ("csv", "json", "jsonl", "ndjson", "parquet")
+# Where the body of a training has its rows.
+BODY_FIELD: Final = "training_data"
 # What a file may come to once it is unpacked: a few bytes of gzip may be any number of zeros.
 MOST_BYTES: Final = 2 * 1024**3
 
 Row = dict[str, Any]  # JSON values
 
 
-def read_rows(source: str) -> list[Row]:
-    """Return the rows of a file, or of standard input for ``-``.
+def read_rows(file: RowsFile) -> list[Row]:
+    """Return the rows of a file.
 
-    The file's name tells its format by ``.csv``, ``.json``, ``.jsonl`` or ``.parquet``, with ``.gz`` behind
-    it or not; otherwise its first bytes do.
+    Where its format is not told, its name does by ``.csv``, ``.json``, ``.jsonl`` or ``.parquet``, with
+    ``.gz`` behind it or not; otherwise its first bytes do.
 
     Raises
     ------
     InvalidInputError
         If it cannot be read, naming the line.
     """
-    data = _data(source)
-    ending = source.lower().removesuffix(".gz").rpartition(".")[2]
+    data, source = _data(file), file.called
+    ending = file.format or file.path.lower().removesuffix(".gz").rpartition(".")[2]
     if ending == "parquet" or data[:4] == b"PAR1":
         return _from_parquet(source, data)
     text = _text(source, data)
@@ -58,13 +60,13 @@ def read_rows(source: str) -> list[Row]:
             return list(_from_csv(source, text))
 
 
-def _data(source: str) -> bytes:
+def _data(file: RowsFile) -> bytes:
     try:
-        data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        data = sys.stdin.buffer.read() if file.path == "-" else Path(file.path).read_bytes()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InvalidInputError(_FIELD, f"{source} cannot be read: {reason}") from None
-    return _unpacked(source, data) if data[:2] == b"\x1f\x8b" else data
+        raise InvalidInputError(_FIELD, f"{file.called} cannot be read: {reason}") from None
+    return _unpacked(file.called, data) if data[:2] == b"\x1f\x8b" else data
 
 
 def _unpacked(source: str, data: bytes) -> bytes:
@@ -117,7 +119,7 @@ def _from_parquet(source: str, data: bytes) -> list[Row]:
 
 
 def _format(ending: str, text: str) -> str:
-    if ending in _ENDINGS:
+    if ending in (*FORMATS, "ndjson"):
         return "jsonl" if ending == "ndjson" else ending
     return {"[": "json", "{": "jsonl"}.get(text.lstrip()[0], "csv")
 
@@ -135,6 +137,8 @@ def _parsed(source: str, text: str, line: int) -> Any:
 
 def _from_json(source: str, text: str) -> list[Row]:
     rows = _parsed(source, text, 1)
+    if isinstance(rows, dict) and BODY_FIELD in rows:
+        rows = rows[BODY_FIELD]
     if not isinstance(rows, list):
         raise InvalidInputError(_FIELD, f"{source} is JSON, but not a list of objects")
     return rows

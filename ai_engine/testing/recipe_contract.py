@@ -25,7 +25,8 @@ def train(body: Body, told: list[float] | None = None) -> Trained:
     def tell(fraction: float, message: str) -> None:  # noqa: ARG001  # the shape of Progress
         fractions.append(fraction)
 
-    return fit(TrainingRequest.from_mapping(body), tell)
+    request, rows = TrainingRequest.from_body(body)
+    return fit(request, rows, tell)
 
 
 class RecipeContract:

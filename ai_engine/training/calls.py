@@ -13,6 +13,7 @@ from ai_engine.domain.search import EVERYTHING
 from ai_engine.registry.registry import Registry
 from ai_engine.telemetry.frames import frame_of, library_of, rows_of
 from ai_engine.telemetry.readers import read_rows
+from ai_engine.telemetry.rows_file import RowsFile
 from ai_engine.training.engine import TrainingEngine
 from ai_engine.training.prediction import predict as predictions
 from ai_engine.training.report import report_of
@@ -51,7 +52,7 @@ class TrainedVersion:
 
 def rows_from(data: Any) -> list[Any]:
     """Return the rows of a file or a frame, or those that were given."""
-    return read_rows(os.fspath(data)) if isinstance(data, (str, os.PathLike)) else rows_of(data)
+    return read_rows(RowsFile(os.fspath(data))) if isinstance(data, (str, os.PathLike)) else rows_of(data)
 
 
 def train(
@@ -70,7 +71,6 @@ def train(
     """Train on data of any shape; see `ModelManager.train`."""
     request = TrainingRequest(
         kind=model_type,
-        rows=rows_from(data),
         name=name,
         target_columns=None if target_columns is None else tuple(target_columns),
         time_column=time_column,
@@ -79,7 +79,7 @@ def train(
         hyperparameters=dict(hyperparameters or {}),
         activate=activate,
     )
-    result = TrainingEngine(registry).train(request, lambda _fraction, _message: None)
+    result = TrainingEngine(registry).train(request, rows_from(data), lambda _fraction, _message: None)
     return TrainedVersion(
         model_id=result.model_id,
         name=result.name,

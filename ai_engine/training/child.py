@@ -14,9 +14,11 @@ from typing import IO, Any, Final
 
 from ai_engine.domain.errors import TrainingFailedError
 from ai_engine.logs import REQUEST_ID
+from ai_engine.telemetry.rows_file import RowsFile
 from ai_engine.training.events import Completed, Failed, from_line
 from ai_engine.training.extras import require_training_packages
 from ai_engine.training.progress import Progress, Stage
+from ai_engine.training.request import TrainingRequest
 from ai_engine.training.results import TrainingResult
 
 # `python -m` would put the working directory in front of the standard library: whoever may write a json.py
@@ -37,7 +39,8 @@ COMMAND: Final = (sys.executable, "-P", "-c", _BOOTSTRAP, str(Path(__file__).abs
 
 def train_in_child(
     settings: Mapping[str, Any],
-    request: bytes,
+    request: TrainingRequest,
+    rows: RowsFile,
     progress: Progress,
     timeout: float,
     memory_limit_bytes: int | None = None,
@@ -51,8 +54,10 @@ def train_in_child(
     ----------
     settings : mapping
         The fields of `ai_engine.settings.Settings` (JSON values).
-    request : bytes
-        The body of ``POST /train``, one line of JSON. As text: the rows are read where they are needed.
+    request : TrainingRequest
+        What to train.
+    rows : RowsFile
+        On which rows; the child reads them.
     progress : Progress
         Called in this thread.
     timeout : float
@@ -74,6 +79,8 @@ def train_in_child(
     require_training_packages()
     told = {
         "settings": dict(settings),
+        "request": request.to_mapping(),
+        "rows": rows.to_mapping(),
         "memory_limit_bytes": memory_limit_bytes,
         "request_id": REQUEST_ID.get(),
     }
@@ -89,21 +96,17 @@ def train_in_child(
         child.kill()
 
     clock = threading.Timer(timeout, give_up)
-    # In a thread: the child may report before it has read everything, and two full pipes would wait for each
-    # other.
-    writer = threading.Thread(target=_send, args=(child.stdin, order, request))
     try:
         if on_start is not None:
             on_start(child)
         clock.start()
-        writer.start()
+        _send(child.stdin, order)
         event = _last_event(child.stdout, progress)
         child.wait()
     finally:
         clock.cancel()
         child.kill()
         child.wait()
-        writer.join()
         with contextlib.suppress(BrokenPipeError):
             child.stdin.close()
         child.stdout.close()
@@ -114,12 +117,10 @@ def train_in_child(
     return event.result
 
 
-def _send(stdin: IO[bytes], *lines: bytes) -> None:
+def _send(stdin: IO[bytes], line: bytes) -> None:
     # A child that ended early says why itself, or by its exit code.
     with contextlib.suppress(BrokenPipeError):
-        for line in lines:
-            stdin.write(line)
-            stdin.write(b"\n")
+        stdin.write(line + b"\n")
         stdin.flush()
 
 

@@ -61,7 +61,7 @@ class Trained:
     measure: Callable[[Any], float | None]
 
 
-def fit(request: TrainingRequest, progress: Progress) -> Trained:
+def fit(request: TrainingRequest, rows: Sequence[Any], progress: Progress) -> Trained:
     """Return a fitted and measured estimator. Does no I/O; blocks for seconds to a minute.
 
     Raises
@@ -75,8 +75,8 @@ def fit(request: TrainingRequest, progress: Progress) -> Trained:
     kind = find_kind(request.kind)
     recipe = kind.load_recipe()
     started, clock = datetime.now(UTC), perf_counter()
-    understood, source = understand(request, kind)
-    fitted = recipe(understood, progress)
+    understood, source = understand(request, rows, kind)
+    fitted = recipe(request, understood, progress)
     seconds = perf_counter() - clock
     completed = datetime.now(UTC)
     metrics = TrainingMetrics(
@@ -90,7 +90,7 @@ def fit(request: TrainingRequest, progress: Progress) -> Trained:
         baseline=_baseline(fitted.metadata.get("baseline")),
     )
     targets = list(fitted.targets)
-    reading = reading_of(understood.rows, source, fitted)
+    reading = reading_of(understood, source, fitted)
     return Trained(
         estimator=fitted.estimator,
         performance_metrics=metrics,
@@ -108,7 +108,7 @@ def fit(request: TrainingRequest, progress: Progress) -> Trained:
         run=Run(
             started=started,
             completed=completed,
-            dataset_size=len(request.rows),
+            dataset_size=len(rows),
             hyperparameters=dict(request.hyperparameters)
             | {"validation_split": request.validation_split, "target_columns": targets},
             validation_score=metrics.overall.to_mapping()["skill"],
@@ -193,7 +193,7 @@ class TrainingEngine:
     def __init__(self, registry: TrainingRegistry) -> None:
         self._registry = registry
 
-    def train(self, request: TrainingRequest, progress: Progress) -> TrainingResult:
+    def train(self, request: TrainingRequest, rows: Sequence[Any], progress: Progress) -> TrainingResult:
         """Train, and return what was made once its version is saved; blocks.
 
         Raises
@@ -203,7 +203,7 @@ class TrainingEngine:
         StorageError
             If the version cannot be saved.
         """
-        trained = fit(request, Part(progress, 0.0, 0.95))
+        trained = fit(request, rows, Part(progress, 0.0, 0.95))
         activate, reason = self._activation(request, trained)
         progress(0.95, "saving the version")
         saved = self._registry.save(

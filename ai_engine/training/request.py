@@ -1,8 +1,7 @@
-"""A training described as data: checked when made, JSON in and out. Imports no numeric library."""
+"""What to train, checked when made, JSON in and out; the rows go beside it. Imports no numeric library."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -13,18 +12,23 @@ from ai_engine.training.hyperparameters import complete
 from ai_engine.training.kinds import Kind, find_kind, known
 
 _ACTIVATE: Final = ("if_better", "always")
+# The field of the rows in the body of a training, which is beside the request everywhere else.
+ROWS: Final = "training_data"
+FIELDS: Final = (
+    *("model_type", "name", "target_columns", "time_column", "group_column", "validation_split"),
+    *("hyperparameters", "activate"),
+)
+_ATTRIBUTES: Final = {"model_type": "kind"}
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingRequest:
-    """What to train, on which rows, and what to do with the result.
+    """What to train of which columns, and what to do with the result.
 
     Attributes
     ----------
     kind : str
         The model type, the name of a `Kind`.
-    rows : list
-        The training table, one JSON object a row. Its cells are checked when they are read.
     name : str
         The model to save a version of; None is replaced by the kind's default.
     target_columns : tuple of str or None
@@ -50,7 +54,6 @@ class TrainingRequest:
     """
 
     kind: str
-    rows: list[Any]  # a row may be anything until the table reader has seen it
     name: str | None = None
     target_columns: tuple[str, ...] | None = None
     time_column: str | None = None
@@ -61,11 +64,6 @@ class TrainingRequest:
 
     def __post_init__(self) -> None:
         kind = find_kind(self.kind)
-        given: object = self.rows  # whatever the caller's annotations say
-        if not isinstance(given, list) or not given:
-            raise InvalidInputError(
-                "training_data", 'give a list of rows, each an object such as {"timestamp": …, "cpu": 12.5}'
-            )
         checked = {
             "name": _checked_name(kind, self.name),
             "target_columns": _checked_targets(kind, self.target_columns),
@@ -84,46 +82,52 @@ class TrainingRequest:
                 raise InvalidInputError(what, f"give the name of a column, not {column!r:.80}")
 
     @classmethod
-    def from_mapping(cls, body: Mapping[str, Any]) -> TrainingRequest:
-        """Return the request that the body of ``POST /train`` describes.
+    def from_mapping(cls, given: Mapping[str, Any]) -> TrainingRequest:
+        """Return the request that the body of ``POST /train`` describes beside its rows.
 
         Parameters
         ----------
-        body : mapping
-            ``model_type`` and ``training_data``, and any of ``name``, ``target_columns``,
-            ``time_column``, ``group_column``, ``validation_split``, ``hyperparameters``, ``activate`` (any
-            JSON values).
+        given : mapping
+            ``model_type``, and any of ``name``, ``target_columns``, ``time_column``, ``group_column``,
+            ``validation_split``, ``hyperparameters``, ``activate`` (any JSON values).
 
         Raises
         ------
         InvalidInputError
             Naming the field that is missing, unknown or out of bounds.
         """
-        fields = {
-            "model_type": "kind",
-            "training_data": "rows",
-            "name": "name",
-            "target_columns": "target_columns",
-            "time_column": "time_column",
-            "group_column": "group_column",
-            "validation_split": "validation_split",
-            "hyperparameters": "hyperparameters",
-            "activate": "activate",
-        }
-        for key in body:
-            if key not in fields:
-                raise InvalidInputError(str(key), f"there is no such field; there are {', '.join(fields)}")
-        if "model_type" not in body:
+        for key in given:
+            if key not in FIELDS:
+                raise InvalidInputError(str(key), f"there is no such field; there are {', '.join(FIELDS)}")
+        if "model_type" not in given:
             raise InvalidInputError("model_type", f"is missing; choose one of {', '.join(known())}")
-        if "training_data" not in body:
-            raise InvalidInputError("training_data", "is missing; give a list of rows, each an object")
-        return cls(**{fields[key]: value for key, value in body.items()})
+        return cls(**{_ATTRIBUTES.get(key, key): value for key, value in given.items()})
+
+    @classmethod
+    def from_body(cls, body: Mapping[str, Any]) -> tuple[TrainingRequest, list[Any]]:
+        """Return the request and the rows, ``training_data``, that the body of ``POST /train`` holds.
+
+        A row may be anything until the table reader has seen it.
+
+        Raises
+        ------
+        InvalidInputError
+            Naming the field that is missing, unknown or out of bounds.
+        """
+        request = cls.from_mapping({key: value for key, value in body.items() if key != ROWS})
+        if ROWS not in body:
+            raise InvalidInputError(ROWS, "is missing; give a list of rows, each an object")
+        rows = body[ROWS]
+        if not isinstance(rows, list) or not rows:
+            raise InvalidInputError(
+                ROWS, 'give a list of rows, each an object such as {"timestamp": …, "cpu": 12.5}'
+            )
+        return request, rows
 
     def to_mapping(self) -> dict[str, Any]:
-        """Return the request as JSON values, the shape of ``POST /train``'s body."""
+        """Return the request as JSON values, in the shape of ``POST /train``'s body."""
         return {
             "model_type": self.kind,
-            "training_data": self.rows,
             "name": self.name,
             "target_columns": None if self.target_columns is None else list(self.target_columns),
             "time_column": self.time_column,
@@ -132,10 +136,6 @@ class TrainingRequest:
             "hyperparameters": dict(self.hyperparameters),
             "activate": self.activate,
         }
-
-    def to_json(self) -> bytes:
-        """Return the body of ``POST /train`` as one line of JSON."""
-        return json.dumps(self.to_mapping()).encode()
 
     @property
     def model_name(self) -> str:

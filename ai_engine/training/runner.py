@@ -11,11 +11,13 @@ from typing import Final
 
 from ai_engine.domain.errors import AIEngineError
 from ai_engine.settings import Settings
+from ai_engine.telemetry.rows_file import RowsFile
 from ai_engine.training.child import train_in_child
 from ai_engine.training.progress import Stage
+from ai_engine.training.request import TrainingRequest
 from ai_engine.training.results import TrainingResult
 
-# Requests whose rows may wait in memory for a free core, for each core.
+# Requests that may wait for a free core, for each core.
 WAITING: Final = 8
 
 
@@ -39,16 +41,18 @@ class Training:
 
     Attributes
     ----------
-    request : bytes
-        The body of ``POST /train``, one line of JSON.
+    request : TrainingRequest
+        What to train.
+    rows : RowsFile
+        On which rows; the file has to stay until the training is done.
     stage : Stage or None
         The last that the training told; None while it waits.
     outcome : Future of TrainingResult
         What it made, or the error that it ended with.
     """
 
-    def __init__(self, request: bytes) -> None:
-        self.request = request
+    def __init__(self, request: TrainingRequest, rows: RowsFile) -> None:
+        self.request, self.rows = request, rows
         self.stage: Stage | None = None
         self.outcome: Future[TrainingResult]
         self._child: Popen[bytes] | None = None
@@ -134,13 +138,8 @@ class TrainingRunner:
         """Return the processes that train."""
         return frozenset(one.child for one in self.trainings if one.child is not None)
 
-    def submit(self, request: bytes) -> Training:
+    def submit(self, request: TrainingRequest, rows: RowsFile) -> Training:
         """Have a training run as soon as there is a place for it, and return it at once.
-
-        Parameters
-        ----------
-        request : bytes
-            The body of ``POST /train``, one line of JSON.
 
         Raises
         ------
@@ -149,7 +148,7 @@ class TrainingRunner:
         RunnerStoppedError
             If the runner was stopped.
         """
-        training = Training(request)
+        training = Training(request, rows)
         with self._lock:
             if self.stopping:
                 raise RunnerStoppedError
@@ -177,6 +176,7 @@ class TrainingRunner:
             return train_in_child(
                 asdict(self._settings),
                 training.request,
+                training.rows,
                 training.tell,
                 self._settings.training_timeout,
                 on_start=on_start,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -16,20 +15,20 @@ if TYPE_CHECKING:
     from ai_engine.training.recipes.protocol import Fitted
 
 
-def understand(request: TrainingRequest, kind: Kind) -> tuple[TrainingRequest, Source]:
-    """Return a request whose rows have their time and machine under our names, and where they stood.
+def understand(request: TrainingRequest, rows: Sequence[Any], kind: Kind) -> tuple[list[Any], Source]:
+    """Return rows with their time and machine under our names, and where they stood.
 
     Raises
     ------
     InvalidInputError
         If a named column does not exist, or the rows look like several machines in one series.
     """
-    rows, source = recognise(request.rows, request.time_column, request.group_column, kind.is_series)
+    found, source = recognise(rows, request.time_column, request.group_column, kind.is_series)
     if kind.is_series and source.group_column is None:
         from ai_engine.telemetry.interleaving import check_one_machine  # needs the train extra
 
-        check_one_machine(rows, source.time_column)
-    return replace(request, rows=rows), source
+        check_one_machine(found, source.time_column)
+    return found, source
 
 
 def reading_of(rows: Sequence[Any], source: Source, fitted: Fitted) -> Reading:

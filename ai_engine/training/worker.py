@@ -1,12 +1,12 @@
 """The child process in which a training runs, as `ai_engine.training.child` starts it.
 
-It reads two lines of JSON from its standard input::
+It reads a line of JSON from its standard input::
 
-    {"settings": {…}, "memory_limit_bytes": null, "request_id": null}
-    {"model_type": …, "training_data": [ … ], …}
+    {"settings": {…}, "request": {…}, "rows": {…}, "memory_limit_bytes": null, "request_id": null}
 
-where ``settings`` are the fields of `ai_engine.settings.Settings` and the second line is the body of ``POST
-/train``, and writes the events of `ai_engine.training.events` to its standard output, one a line.
+where ``settings`` are the fields of `ai_engine.settings.Settings`, ``request`` is a `TrainingRequest` and
+``rows`` a `RowsFile`, and writes the events of `ai_engine.training.events` to its standard output, one a
+line.
 
 Logs go to its standard error. Its standard input stays open for as long as the parent lives: when it ends,
 so does the child, at once.
@@ -45,8 +45,7 @@ def main() -> int:
     events = _take_over_stdout()
     with open(STDIN, "rb", closefd=False) as stdin:
         order = json.loads(stdin.readline())
-        _be_modest(order.get("memory_limit_bytes"))
-        request = json.loads(stdin.readline())
+    _be_modest(order.get("memory_limit_bytes"))
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     settings = order["settings"]
     configure(settings.get("log_level") or "info", settings.get("log_format", "text"))
@@ -57,7 +56,7 @@ def main() -> int:
         events.flush()
 
     try:
-        result = _train(order["settings"], request, lambda fraction, message: tell(Stage(fraction, message)))
+        result = _train(order, lambda fraction, message: tell(Stage(fraction, message)))
         tell(Completed(result))
     except Exception as error:  # whatever it is, the parent is told, and the log has the trace
         if not isinstance(error, InvalidInputError):
@@ -67,17 +66,21 @@ def main() -> int:
     return 0
 
 
-def _train(settings: dict[str, Any], body: dict[str, Any], progress: Progress) -> TrainingResult:
-    """Train what JSON values say, and save it."""
+def _train(order: dict[str, Any], progress: Progress) -> TrainingResult:
+    """Train what an order (JSON values) says, and save it."""
     # Imported here: numpy reads the thread caps when it loads.
     from ai_engine.settings import Settings
+    from ai_engine.telemetry.readers import read_rows
+    from ai_engine.telemetry.rows_file import RowsFile
     from ai_engine.training.engine import TrainingEngine
     from ai_engine.training.request import TrainingRequest
     from ai_engine.wiring import open_registry
 
-    request = TrainingRequest.from_mapping(body)
-    with open_registry(Settings(**settings)) as registry:
-        return TrainingEngine(registry).train(request, progress)
+    request = TrainingRequest.from_mapping(order["request"])
+    progress(0.0, "reading the rows")
+    rows = read_rows(RowsFile.from_mapping(order["rows"]))
+    with open_registry(Settings(**order["settings"])) as registry:
+        return TrainingEngine(registry).train(request, rows, progress)
 
 
 def _take_over_stdout() -> TextIO:

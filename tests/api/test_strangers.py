@@ -176,7 +176,7 @@ def test_json_by_another_name_is_json(server: Served, kind: str) -> None:
 
 def test_a_compressed_body_is_refused(server: Served) -> None:
     headers = JSON | {"Content-Encoding": "gzip"}
-    problem(server.client.post("/train", content=b"\x1f\x8b", headers=headers), 415)
+    problem(server.client.post("/models/a/predict", content=b"\x1f\x8b", headers=headers), 415)
 
 
 def test_a_body_that_is_declared_too_large_is_not_read(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_what_cannot_be_trained_is_refused_by_field(server: Served, more: dict[s
 
 def test_a_parameter_that_training_does_not_take_is_refused(server: Served) -> None:
     told = problem(server.post("/train?wait=false", train_body()), 422)
-    assert told["detail"] == "wait: is not a parameter; this call takes none"
+    assert told["detail"] == "wait: is not a parameter; what is trained stands in the JSON body"
     assert server.get("/models/info").json()["total_models"] == 0
 
 
@@ -242,7 +242,7 @@ def test_trainings_wait_for_a_core_and_only_so_many_wait(
 def test_what_the_child_says_is_what_the_caller_reads(
     server: Served, monkeypatch: pytest.MonkeyPatch, error: errors.AIEngineError, status: int
 ) -> None:
-    program = 'read order; read request; printf %s "$0"; exit 1'
+    program = 'read order; printf %s "$0"; exit 1'
     monkeypatch.setattr(child, "COMMAND", ("sh", "-c", program, to_line(Failed(error))))
     assert problem(server.post("/train", train_body()), status)["detail"] == str(error)
 

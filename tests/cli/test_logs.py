@@ -21,8 +21,10 @@ import pytest
 from ai_engine.domain.errors import TrainingFailedError
 from ai_engine.logs import REQUEST_ID
 from ai_engine.models import ModelManager
+from ai_engine.telemetry.rows_file import RowsFile
 from ai_engine.training import child
 from ai_engine.training.child import COMMAND
+from ai_engine.training.request import TrainingRequest
 from tests.api.serving import train_body
 from tests.cli.conftest import Command
 from tests.cli.test_every_command import TREE
@@ -175,7 +177,13 @@ def test_a_training_is_told_which_request_it_is_for(tmp_path: Path, monkeypatch:
     before = REQUEST_ID.set("trace-8")
     try:
         with pytest.raises(TrainingFailedError):  # it does not go on
-            child.train_in_child({}, b"{}", lambda _, message: seen.append(message), timeout=60)
+            child.train_in_child(
+                {},
+                TrainingRequest("resource_prediction"),
+                RowsFile("-"),
+                lambda _, told: seen.append(told),
+                60,
+            )
     finally:
         REQUEST_ID.reset(before)
     assert seen == ["trace-8"]

@@ -17,6 +17,7 @@ from ai_engine import InvalidInputError
 from ai_engine.telemetry import readers
 from ai_engine.telemetry.frames import frame_of, library_of, rows_of
 from ai_engine.telemetry.readers import read_rows
+from ai_engine.telemetry.rows_file import RowsFile
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -74,12 +75,12 @@ def test_files_of_every_format_hold_the_same_rows(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
     (tmp_path / "parquet_without_its_name").write_bytes((tmp_path / "a.parquet").read_bytes())
     for file in sorted(tmp_path.iterdir()):
-        assert read_rows(str(file)) == rows, file.name
+        assert read_rows(RowsFile(str(file))) == rows, file.name
 
 
 def test_a_cell_may_hold_what_breaks_lines_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text('host,note\na,"one\u2028two\x0bthree"\n', encoding="utf-8")
-    assert read_rows(str(tmp_path / "a.csv")) == [{"host": "a", "note": "one\u2028two\x0bthree"}]
+    assert read_rows(RowsFile(str(tmp_path / "a.csv"))) == [{"host": "a", "note": "one\u2028two\x0bthree"}]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def test_a_cell_may_hold_what_breaks_lines_elsewhere(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, data: bytes, told: str) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(InvalidInputError, match=told):
-        read_rows(str(tmp_path / name))
+        read_rows(RowsFile(str(tmp_path / name)))
 
 
 @pytest.mark.parametrize(("most", "refused"), [(9_999, True), (10_000, False)])
@@ -106,7 +107,7 @@ def test_what_unpacks_to_too_much_is_refused(
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"t,cpu\n" + b"1,2\n" * 2_498 + b"  "))
     if refused:
         with pytest.raises(InvalidInputError, match="in parts"):
-            read_rows(str(tmp_path / "a.csv.gz"))
+            read_rows(RowsFile(str(tmp_path / "a.csv.gz")))
     else:
         with pytest.raises(InvalidInputError, match="has 1 cells"):  # it was read to the last line
-            read_rows(str(tmp_path / "a.csv.gz"))
+            read_rows(RowsFile(str(tmp_path / "a.csv.gz")))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.telemetry.readers import _cell, read_rows
+from ai_engine.telemetry.rows_file import RowsFile
 
 ROWS = [{"timestamp": "2026-01-01", "cpu": 1.5, "n": 3}, {"timestamp": "2026-01-02", "cpu": None, "n": -4}]
 
@@ -36,17 +37,17 @@ ROWS = [{"timestamp": "2026-01-01", "cpu": 1.5, "n": 3}, {"timestamp": "2026-01-
 )
 def test_every_format_gives_the_same_rows(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text, encoding="utf-8", newline="")
-    assert read_rows(str(tmp_path / name)) == ROWS
+    assert read_rows(RowsFile(str(tmp_path / name))) == ROWS
 
 
 def test_standard_input_is_a_file_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"cpu\n1\n")))
-    assert read_rows("-") == [{"cpu": 1}]
+    assert read_rows(RowsFile("-")) == [{"cpu": 1}]
 
 
 def test_what_names_a_machine_stays_text(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("vm_id,cpu\n007,007\n")
-    assert read_rows(str(tmp_path / "a.csv")) == [{"vm_id": "007", "cpu": 7}]
+    assert read_rows(RowsFile(str(tmp_path / "a.csv"))) == [{"vm_id": "007", "cpu": 7}]
 
 
 @pytest.mark.parametrize(
@@ -68,13 +69,13 @@ def test_what_names_a_machine_stays_text(tmp_path: Path) -> None:
 def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, name: str, data: bytes, told: str) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(InvalidInputError, match=told):
-        read_rows(str(tmp_path / name))
+        read_rows(RowsFile(str(tmp_path / name)))
 
 
 @pytest.mark.parametrize("source", ["/no/such/file.csv", "/", "a\x00b"])
 def test_what_is_no_file_is_told(source: str) -> None:
     with pytest.raises(InvalidInputError, match="cannot be read"):
-        read_rows(source)
+        read_rows(RowsFile(source))
 
 
 @given(st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.integers(-(10**17), 10**17)))

@@ -102,10 +102,10 @@ from ai_engine.training.prediction import predict
 from ai_engine.training.request import TrainingRequest
 from ai_engine.wiring import open_registry
 rows = json.load(sys.stdin)
-request = TrainingRequest.from_mapping({"model_type": "peak_prediction", "training_data": rows} | %s)
+request = TrainingRequest.from_mapping({"model_type": "peak_prediction"} | %s)
 assert "capacity_recipes.peak" not in sys.modules and "numpy" not in sys.modules
 with open_registry(from_environment()) as registry:
-    result = TrainingEngine(registry).train(request, lambda *stage: None)
+    result = TrainingEngine(registry).train(request, rows, lambda *stage: None)
     predicted = predict(registry.load(result.name), rows[:2])
 print(json.dumps([result.to_mapping(), predicted]))
 """
@@ -270,7 +270,7 @@ def test_a_kind_of_the_engine_cannot_be_replaced(site: Path) -> None:
 
 def test_of_two_packages_with_one_name_neither_is_taken(site: Path) -> None:
     documented(site)
-    kind = EMPTY + "KIND = Kind('odd', '', 'odd:train')\ndef train(request, progress): ...\n"
+    kind = EMPTY + "KIND = Kind('odd', '', 'odd:train')\ndef train(request, rows, progress): ...\n"
     for name in ("one", "two"):
         install(site, name, {"odd": f"{name}:KIND"}, {f"{name}.py": kind})
     told, _ = asked(site)
@@ -279,7 +279,7 @@ def test_of_two_packages_with_one_name_neither_is_taken(site: Path) -> None:
 
 
 def test_what_a_recipe_raises_ends_its_training_and_nothing_is_saved(site: Path, model_dir: Path) -> None:
-    kind = EMPTY + "KIND = Kind('odd', '', 'odd:train', 'm')\ndef train(request, progress): 1 / 0\n"
+    kind = EMPTY + "KIND = Kind('odd', '', 'odd:train', 'm')\ndef train(request, rows, progress): 1 / 0\n"
     install(site, "odd-recipes", {"odd": "odd:KIND"}, {"odd.py": kind})
     ran = ai_engine(site, model_dir, "train", "--model-type", "odd", "--data", "-")
     assert ran.returncode == 1

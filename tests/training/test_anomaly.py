@@ -20,7 +20,7 @@ LABELLED_ONLY = ("mae", "mse", "accuracy_score", "baseline_mae", "skill", "preci
 
 
 def train(rows: list[Row], quiet: Progress, **given: Any) -> Trained:
-    return fit(TrainingRequest(KIND, rows, **given), quiet)
+    return fit(TrainingRequest(KIND, **given), rows, quiet)
 
 
 def unlabelled(rows: list[Row]) -> list[Row]:

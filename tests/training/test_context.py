@@ -40,7 +40,7 @@ def servers(n: int, *, seed: int = 0, columns: int = 4, shift: float = 0.0, star
 
 
 def train(rows: list[Row], quiet: Progress, **given: Any) -> Trained:
-    return fit(TrainingRequest("anomaly_detection", rows, **given), quiet)
+    return fit(TrainingRequest("anomaly_detection", **given), rows, quiet)
 
 
 def flagged(made: Trained, rows: list[Row]) -> list[bool]:

@@ -63,8 +63,8 @@ class Saves:
         return SavedVersion(f"{name}_{version}", name, version, activate)
 
 
-def request(rows: list[Row], **given: Any) -> TrainingRequest:
-    return TrainingRequest("resource_prediction", rows, target_columns=("cpu",), **given)
+def request(rows: list[Row], **given: Any) -> tuple[TrainingRequest, list[Row]]:
+    return TrainingRequest("resource_prediction", target_columns=("cpu",), **given), rows
 
 
 def numbers(value: Any) -> Iterable[float]:
@@ -97,7 +97,7 @@ def test_every_kind_answers_all_measures_finite_or_none_as_json(
     given: dict[str, Any], quiet: Progress
 ) -> None:
     kept = Saves()
-    result = TrainingEngine(kept).train(TrainingRequest.from_mapping(given), quiet)
+    result = TrainingEngine(kept).train(*TrainingRequest.from_body(given), quiet)
     answer = result.to_mapping()
     assert TrainingResult.from_mapping(json.loads(json.dumps(answer))) == result
     assert answer["performance_metrics"].keys() >= ALWAYS
@@ -125,7 +125,7 @@ def test_every_kind_answers_all_measures_finite_or_none_as_json(
 def test_nothing_is_saved_when_the_rows_are_refused(quiet: Progress) -> None:
     kept = Saves()
     with pytest.raises(InvalidInputError):
-        TrainingEngine(kept).train(request(waves(5)), quiet)
+        TrainingEngine(kept).train(*request(waves(5)), quiet)
     assert kept.saves == []
 
 
@@ -133,16 +133,16 @@ def test_a_better_version_is_activated_and_a_worse_one_is_not(quiet: Progress) -
     kept = Saves()
     engine = TrainingEngine(kept)
     naive = {"horizon": 12, "algorithm": "last_value"}
-    first = engine.train(request(waves(400), hyperparameters=naive, activate="if_better"), quiet)
+    first = engine.train(*request(waves(400), hyperparameters=naive, activate="if_better"), quiet)
     assert first.active
     assert "no active version" in str(first.activation_reason)
-    better = engine.train(request(waves(400), activate="if_better"), quiet)
+    better = engine.train(*request(waves(400), activate="if_better"), quiet)
     assert better.active
     assert f"{first.performance_metrics.overall.mae:.6g}" in str(better.activation_reason)
-    worse = engine.train(request(waves(400), hyperparameters=naive, activate="if_better"), quiet)
+    worse = engine.train(*request(waves(400), hyperparameters=naive, activate="if_better"), quiet)
     assert not worse.active
     assert "Not activated" in str(worse.activation_reason)
-    again = engine.train(request(waves(400), activate="if_better"), quiet)
+    again = engine.train(*request(waves(400), activate="if_better"), quiet)
     assert not again.active, "equally good is not better"
 
 
@@ -157,7 +157,7 @@ def test_a_better_version_is_activated_and_a_worse_one_is_not(quiet: Progress) -
 def test_an_active_version_that_cannot_be_measured_gives_way(active: object, quiet: Progress) -> None:
     kept = Saves()
     kept.active = active
-    answer = TrainingEngine(kept).train(request(waves(200), activate="if_better"), quiet)
+    answer = TrainingEngine(kept).train(*request(waves(200), activate="if_better"), quiet)
     assert answer.active
     assert "cannot be measured" in str(answer.activation_reason)
 
@@ -165,14 +165,14 @@ def test_an_active_version_that_cannot_be_measured_gives_way(active: object, qui
 def test_an_active_forecaster_of_other_columns_gives_way(quiet: Progress) -> None:
     kept = Saves()
     engine = TrainingEngine(kept)
-    engine.train(request(waves(200)), quiet)
-    answer = engine.train(request(walk(200), activate="if_better"), quiet)
+    engine.train(*request(waves(200)), quiet)
+    answer = engine.train(*request(walk(200), activate="if_better"), quiet)
     assert answer.active
     assert "cannot be measured" in str(answer.activation_reason)
 
 
 def test_the_same_request_gives_the_same_model(quiet: Progress) -> None:
-    one, two = (fit(request(waves(200)), quiet) for _ in range(2))
+    one, two = (fit(*request(waves(200)), quiet) for _ in range(2))
     assert one.estimator.predict(waves(30)) == two.estimator.predict(waves(30))
     assert one.performance_metrics.by_target == two.performance_metrics.by_target
 

@@ -50,8 +50,8 @@ def fleet_rows(n: int = 480) -> list[Row]:
 
 def train(rows: list[Row], quiet: Progress, **hyperparameters: Any) -> Trained:
     asked = {"horizon": 6} | hyperparameters
-    request = TrainingRequest("resource_prediction", rows, target_columns=("cpu",), hyperparameters=asked)
-    return fit(request, quiet)
+    request = TrainingRequest("resource_prediction", target_columns=("cpu",), hyperparameters=asked)
+    return fit(request, rows, quiet)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ KIND = "resource_prediction"
 
 
 def train(rows: list[Row], quiet: Progress, **given: Any) -> Trained:
-    return fit(TrainingRequest(KIND, rows, **given), quiet)
+    return fit(TrainingRequest(KIND, **given), rows, quiet)
 
 
 @pytest.fixture(scope="module")
@@ -287,7 +287,7 @@ def test_a_target_that_stands_still_before_the_cut_gives_no_warning_and_no_nan(q
 
 def test_progress_only_goes_forward_and_names_its_stages() -> None:
     told: list[tuple[float, str]] = []
-    fit(TrainingRequest(KIND, waves(200)), lambda fraction, message: told.append((fraction, message)))
+    fit(TrainingRequest(KIND), waves(200), lambda fraction, message: told.append((fraction, message)))
     assert [fraction for fraction, _ in told] == sorted(fraction for fraction, _ in told)
     assert all(0 <= fraction <= 1 for fraction, _ in told)
     assert any("ridge" in message for _, message in told)

@@ -36,7 +36,7 @@ def migrations(n: int, *, seed: int = 0) -> list[Row]:
 
 
 def train(rows: list[Row], quiet: Progress, **given: Any) -> Trained:
-    return fit(TrainingRequest("migration_prediction", rows, **given), quiet)
+    return fit(TrainingRequest("migration_prediction", **given), rows, quiet)
 
 
 def without(rows: list[Row], *columns: str) -> list[Row]:
@@ -99,7 +99,7 @@ def test_regression_takes_absolute_errors_for_what_is_skewed(
         {"x": float(x), "y": float(np.sin(6 * x) + np.exp(scale * noise) if skewed else x + scale * noise)}
         for x, noise in zip(draw.random(400), draw.normal(size=400), strict=True)
     ]
-    made = fit(TrainingRequest("regression", rows, name="r", target_columns=("y",)), quiet)
+    made = fit(TrainingRequest("regression", name="r", target_columns=("y",)), rows, quiet)
     assert (made.metadata["chosen"]["y"] == "boosted_trees_absolute") == skewed
     assert made.metadata["baseline"] == {"y": "median" if skewed else made.metadata["baseline"]["y"]}
 

@@ -14,7 +14,10 @@ ROWS = [{"cpu": 1.0}, {"cpu": 2.0}]
 
 
 def request(**given: Any) -> TrainingRequest:
-    return TrainingRequest.from_mapping({"model_type": "resource_prediction", "training_data": ROWS} | given)
+    body = {"model_type": "resource_prediction", "training_data": ROWS} | given
+    made, rows = TrainingRequest.from_body(body)
+    assert rows is body["training_data"]
+    return made
 
 
 def test_defaults_are_filled_in() -> None:
@@ -98,7 +101,7 @@ def test_a_missing_field_is_named(missing: str) -> None:
     body = {"model_type": "resource_prediction", "training_data": ROWS}
     del body[missing]
     with pytest.raises(InvalidInputError) as refusal:
-        TrainingRequest.from_mapping(body)
+        TrainingRequest.from_body(body)
     assert refusal.value.field == missing
 
 

@@ -14,13 +14,17 @@ import pytest
 
 from ai_engine.domain.errors import TrainingFailedError
 from ai_engine.settings import Settings
+from ai_engine.telemetry.rows_file import RowsFile
 from ai_engine.training import child
 from ai_engine.training.progress import Stage
+from ai_engine.training.request import TrainingRequest
 from ai_engine.training.runner import WAITING, RunnerStoppedError, TooManyTrainingsError, TrainingRunner
 
 from .tables import waves
 
 ENDLESS = ("sleep", "1000")
+ASKED = TrainingRequest("resource_prediction")
+ROWS = RowsFile("/nowhere.csv")
 
 
 @pytest.fixture
@@ -37,9 +41,9 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def test_a_training_that_ended_makes_room(runner: TrainingRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child, "COMMAND", ("sh", "-c", "read order; read request; exit 3"))
+    monkeypatch.setattr(child, "COMMAND", ("sh", "-c", "read order; exit 3"))
     for number in range(WAITING + 4):
-        training = runner.submit(b"{}")
+        training = runner.submit(ASKED, ROWS)
         with pytest.raises(TrainingFailedError):
             training.outcome.result()
         until(lambda: not runner.trainings)
@@ -53,12 +57,12 @@ def test_so_many_wait_and_no_more_and_stopping_tells_them_all(
 ) -> None:
     monkeypatch.setattr(child, "COMMAND", ENDLESS)
     runner, waiting = TrainingRunner(Settings(model_dir=str(tmp_path)), places), WAITING * places
-    asked = [runner.submit(b"{}") for _ in range(places + waiting)]
+    asked = [runner.submit(ASKED, ROWS) for _ in range(places + waiting)]
     until(lambda: len(runner.processes) == places)
     assert (runner.running, runner.waiting, runner.begun) == (places, waiting, places)
     assert runner.trainings == tuple(asked)
     with pytest.raises(TooManyTrainingsError, match=f"{waiting} trainings are waiting") as refused:
-        runner.submit(b"{}")
+        runner.submit(ASKED, ROWS)
     assert refused.value.waiting == waiting
     assert (runner.waiting, runner.failed) == (waiting, 0)
     runner.stop()
@@ -68,13 +72,13 @@ def test_so_many_wait_and_no_more_and_stopping_tells_them_all(
     until(lambda: not runner.trainings)
     assert (runner.begun, runner.failed, runner.running) == (places, places, 0)
     with pytest.raises(RunnerStoppedError):
-        runner.submit(b"{}")
+        runner.submit(ASKED, ROWS)
 
 
 def test_one_that_is_ended_makes_room(runner: TrainingRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child, "COMMAND", ENDLESS)
     for _ in range(2):
-        training, waiting = runner.submit(b"{}"), runner.submit(b"{}")
+        training, waiting = runner.submit(ASKED, ROWS), runner.submit(ASKED, ROWS)
         until(lambda: len(runner.processes) == 1)
         (process,) = runner.processes
         waiting.end()
@@ -91,7 +95,7 @@ def test_one_that_is_ended_makes_room(runner: TrainingRunner, monkeypatch: pytes
 
 
 def test_one_that_was_ended_before_its_process_began_is_killed_when_it_does(runner: TrainingRunner) -> None:
-    training = runner.submit(b"{}")
+    training = runner.submit(ASKED, ROWS)
     training.end()
     with subprocess.Popen(ENDLESS) as process:
         training.begin(process)
@@ -102,14 +106,16 @@ def test_a_stopped_runner_ends_its_trainings_and_no_other_child(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(child, "COMMAND", ENDLESS)
+    before = len(psutil.Process().children())  # of other tests in this process
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other:
         runner = TrainingRunner(Settings(model_dir=str(tmp_path)))
-        training = runner.submit(b"{}")
-        until(lambda: len(psutil.Process().children()) == 2)
+        training = runner.submit(ASKED, ROWS)
+        until(lambda: len(runner.processes) == 1)
         runner.stop()
         with pytest.raises(RunnerStoppedError):
             training.outcome.result()
-        assert [one.pid for one in psutil.Process().children()] == [other.pid]
+        assert other.poll() is None
+        assert len(psutil.Process().children()) == before + 1
 
 
 def test_how_far_each_is_can_be_asked_while_it_runs(
@@ -117,7 +123,7 @@ def test_how_far_each_is_can_be_asked_while_it_runs(
 ) -> None:
     told = '{"event":"progress","fraction":0.25,"message":"trying ridge on cpu"}'
     monkeypatch.setattr(child, "COMMAND", ("sh", "-c", f"echo '{told}'; cat >/dev/null"))
-    first, second = runner.submit(b"{}"), runner.submit(b"{}")
+    first, second = runner.submit(ASKED, ROWS), runner.submit(ASKED, ROWS)
     until(lambda: first.stage is not None)
     assert [one.stage for one in runner.trainings] == [Stage(0.25, "trying ridge on cpu"), None]
     first.end()
@@ -125,14 +131,14 @@ def test_how_far_each_is_can_be_asked_while_it_runs(
     assert first.stage == Stage(0.25, "trying ridge on cpu")  # the last one, for whoever still has it
 
 
-def test_a_training_comes_to_its_end_and_says_what_it_made(runner: TrainingRunner) -> None:
-    body = {
-        "model_type": "resource_prediction",
-        "training_data": waves(100),
-        "target_columns": ["cpu"],
-        "hyperparameters": {"algorithm": "last_value", "horizon": 2},
-    }
-    training = runner.submit(json.dumps(body).encode())
+def test_a_training_comes_to_its_end_and_says_what_it_made(runner: TrainingRunner, tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text(json.dumps(waves(100)))
+    asked = TrainingRequest(
+        "resource_prediction",
+        target_columns=("cpu",),
+        hyperparameters={"algorithm": "last_value", "horizon": 2},
+    )
+    training = runner.submit(asked, RowsFile(str(tmp_path / "rows.json")))
     result = training.outcome.result()
     assert (result.name, result.version, result.active) == ("resource_predictor", "1.0.0", True)
     assert training.stage == Stage(1.0, "done")

@@ -29,14 +29,14 @@ from ai_engine.training.estimators.detectors import (
 from ai_engine.training.kinds import BUILT_IN, known
 from ai_engine.training.request import TrainingRequest
 
-from .tables import spikes, waves
+from .tables import Row, spikes, waves
 
 LIST: Final = Path(__file__).with_name("stored_classes.json")
 ASSETS: Final = Path(__file__).parents[1] / "upgrade" / "assets" / "estimators"
 
 
-def trainings() -> Iterator[TrainingRequest]:
-    """Yield a request for every kind that there is and every algorithm that it can be told to use."""
+def trainings() -> Iterator[tuple[TrainingRequest, list[Row]]]:
+    """Yield what to train, and on what: every kind with every algorithm that it can be told to use."""
     tables: dict[str, dict[str, Any]] = {
         "resource_prediction": {"rows": waves(130), "target_columns": ("cpu",)},
         "workload_prediction": {"rows": waves(130), "target_columns": ("cpu",)},
@@ -58,11 +58,12 @@ def trainings() -> Iterator[TrainingRequest]:
             more: dict[str, Any] = {"horizon": 2} if "horizon" in BUILT_IN[kind].settings else {}
             if algorithm == "seasonal_naive":
                 more["season_steps"] = 24
-            table = tables[kind] | ({"rows": days} if algorithm == "fleet" else {})
-            yield TrainingRequest(kind, **table, hyperparameters={"algorithm": algorithm, **more})
+            table = dict(tables[kind]) | ({"rows": days} if algorithm == "fleet" else {})
+            rows = table.pop("rows")
+            yield TrainingRequest(kind, **table, hyperparameters={"algorithm": algorithm, **more}), rows
     metrics = [{name: row[name] for name in ("timestamp", "cpu")} for row in waves(130)]
-    yield TrainingRequest("anomaly_detection", metrics)
-    yield TrainingRequest("anomaly_detection", waves(130))
+    yield TrainingRequest("anomaly_detection"), metrics
+    yield TrainingRequest("anomaly_detection"), waves(130)
 
 
 def attributes(one: object) -> dict[str, Any]:
@@ -89,7 +90,9 @@ def ours(value: object) -> Iterator[object]:
 def stored() -> dict[str, list[str]]:
     """Return the attributes of every class that trainings store now."""
     found: dict[str, list[str]] = {}
-    estimators = [fit(request, lambda fraction, message: None).estimator for request in trainings()]
+    estimators = [
+        fit(request, rows, lambda fraction, message: None).estimator for request, rows in trainings()
+    ]
     # Which only `auto` chooses, and not for every table.
     estimators.append(MeanOfV1((LastValueV1(), SeasonalNaiveV1(2))))
     for estimator in estimators:

@@ -42,7 +42,7 @@ def migrations(n: int, *, seed: int = 0) -> list[Row]:
 
 
 def train(kind: str, rows: list[Row], quiet: Progress, **given: Any) -> Trained:
-    return fit(TrainingRequest(kind, rows, name="m", **given), quiet)
+    return fit(TrainingRequest(kind, name="m", **given), rows, quiet)
 
 
 @pytest.fixture(scope="module")

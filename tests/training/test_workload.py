@@ -21,7 +21,7 @@ KIND = "workload_prediction"
 @pytest.fixture(scope="module")
 def trained(quiet: Progress) -> Trained:
     rows: list[Row] = [*hourly(480), *hourly(480, vm="b", seed=1, level=60.0)]
-    return fit(TrainingRequest(KIND, rows, hyperparameters={"horizon": 24}), quiet)
+    return fit(TrainingRequest(KIND, hyperparameters={"horizon": 24}), rows, quiet)
 
 
 def test_each_step_has_a_level_by_the_vms_own_history(trained: Trained) -> None:
@@ -56,7 +56,7 @@ def test_it_is_stored_and_measured_like_other_forecasters(trained: Trained) -> N
 
 
 def test_two_hundred_rows_of_one_vm_train(quiet: Progress) -> None:
-    made = fit(TrainingRequest(KIND, waves(200), target_columns=("cpu",)), quiet)
+    made = fit(TrainingRequest(KIND, target_columns=("cpu",)), waves(200), quiet)
     assert len(made.estimator.predict(waves(50))) == 12
     assert made.metadata["patterns"]["None"]["daily"] is None
 

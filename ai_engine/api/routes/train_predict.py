@@ -10,41 +10,28 @@ from fastapi import APIRouter, Request
 
 from ai_engine.api import schemas
 from ai_engine.api.json_response import Answer
-from ai_engine.api.query_parameters import refuse_unknown
 from ai_engine.api.request_body import SMALL, Text, read_object
 from ai_engine.api.routes.models import Name
-from ai_engine.api.routes.openapi import answers, takes
+from ai_engine.api.routes.openapi import answers, takes, takes_table
 from ai_engine.api.service import Running, Service
 from ai_engine.api.trainings import trained
+from ai_engine.api.uploads import TABLES, uploaded
 from ai_engine.training.extras import require_training_packages
 from ai_engine.training.prediction import predict as predictions
-from ai_engine.training.request import TrainingRequest
 
 router = APIRouter(tags=["work"])
 
 _ANSWERS = answers(schemas.TrainReply, 403, 413, 415, 500)
+_TAKES = takes_table(schemas.TrainRequest, *TABLES)
 
 
-@router.post("/train", responses=_ANSWERS, openapi_extra=takes(schemas.TrainRequest))
-@router.post(
-    "/train/model", name="train_model", responses=_ANSWERS, openapi_extra=takes(schemas.TrainRequest)
-)
-async def train(
-    service: Running,
-    request: Request,
-    text: Text,
-) -> Answer:
+@router.post("/train", responses=_ANSWERS, openapi_extra=_TAKES)
+@router.post("/train/model", name="train_model", responses=_ANSWERS, openapi_extra=_TAKES)
+async def train(service: Running, request: Request) -> Answer:
     """Train a model on rows, measure it on held-out rows, and save it as a new version."""
-    refuse_unknown(request)  # whoever asks for another kind of answer is not kept waiting for this one
-    await to_thread.run_sync(_check, text, limiter=_lane(service, text))
-    # One line: what breaks lines in JSON is space between values, never a part of them.
-    result = await trained(service.trainings, text.replace(b"\n", b" "))
+    async with uploaded(service, request) as (wanted, rows):
+        result = await trained(service.trainings, wanted, rows)
     return Answer(result.to_mapping())
-
-
-def _check(text: bytes) -> None:
-    """Refuse an invalid request before it waits for a core. Its rows, far larger than its text, end here."""
-    TrainingRequest.from_mapping(read_object(text))
 
 
 @router.post(

@@ -61,11 +61,11 @@ ENOUGH_ANOMALIES: Final = 10
 FOLLOWING: Final = 0.5
 
 
-def train(request: TrainingRequest, progress: Progress) -> Fitted:
+def train(request: TrainingRequest, rows: Sequence[Any], progress: Progress) -> Fitted:
     """Return a fitted `AnomalyDetectorV2`; see `Recipe`."""
     progress(0.0, "reading the rows")
     label = request.target_columns[0] if request.target_columns else None
-    table = _read(request, label)
+    table = _read(rows, label)
     labels = None if label is None else table.numbers[label] == 1
     settings = request.hyperparameters
     split = _split(table, labels, request.validation_split, settings["seed"])
@@ -85,8 +85,8 @@ def train(request: TrainingRequest, progress: Progress) -> Fitted:
         unseen: dict[str, tuple[BoolArray, FloatArray]] = {}
         for number, (name, make) in enumerate(candidates.items()):
             progress(0.1 + 0.6 * number / len(candidates), f"trying {name}")
-            rows, scores = _scores_of_unseen(make, x[learned], known, folds)
-            unseen[name] = known[rows], scores
+            judged, scores = _scores_of_unseen(make, x[learned], known, folds)
+            unseen[name] = known[judged], scores
         precisions = {
             name: float(average_precision_score(seen, scores)) for name, (seen, scores) in unseen.items()
         }
@@ -137,10 +137,10 @@ def train(request: TrainingRequest, progress: Progress) -> Fitted:
     def mae_of(other: Any) -> float | None:  # any stored object may be asked for
         if not isinstance(other, (AnomalyDetectorV1, AnomalyDetectorV2)) or observed is None:
             return None
-        rows = [request.rows[number] for number in table.row_numbers[split.held_out]]
+        kept_back = [rows[number] for number in table.row_numbers[split.held_out]]
         if isinstance(other, AnomalyDetectorV2):
-            return float((other.judge_rows(rows).flags != observed).mean())
-        return float((other.flags(other.encoding.matrix_of_rows(rows)) != observed).mean())
+            return float((other.judge_rows(kept_back).flags != observed).mean())
+        return float((other.flags(other.encoding.matrix_of_rows(kept_back)) != observed).mean())
 
     return Fitted(
         estimator=estimator,
@@ -204,8 +204,8 @@ def _follow(vms: Sequence[FloatArray]) -> bool:
     return bool((steps.mean(axis=0) / spreads).mean() / 1.128 < FOLLOWING)
 
 
-def _read(request: TrainingRequest, label: str | None) -> Table:
-    table = in_time_order(read_table(request.rows))
+def _read(rows: Sequence[Any], label: str | None) -> Table:
+    table = in_time_order(read_table(rows))
     if label is not None:
         table = without_missing(_with_labels(table, label), label)
     check_length(table, label or "any column")

@@ -8,7 +8,7 @@ rows, and measured once on the held-out rows. There are no intervals, so ``confi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, Final
 
@@ -44,12 +44,12 @@ ALGORITHMS: Final = {
 }
 
 
-def train(request: TrainingRequest, progress: Progress) -> Fitted:
+def train(request: TrainingRequest, rows: Sequence[Any], progress: Progress) -> Fitted:
     """Return a fitted `ClassifierV1`; see `Recipe`."""
     progress(0.0, "reading the rows")
     assert request.target_columns is not None
     (target,) = request.target_columns
-    given = with_timestamps_complete(read_table(request.rows, raw=(target,)))
+    given = with_timestamps_complete(read_table(rows, raw=(target,)))
     if target not in given.texts:
         known = ", ".join((*given.numbers, *given.texts))
         raise InvalidInputError(
@@ -99,8 +99,8 @@ def train(request: TrainingRequest, progress: Progress) -> Fitted:
     def mae_of(other: Any) -> float | None:  # any stored object may be asked for
         if not isinstance(other, ClassifierV1) or other.target != target:
             return None
-        rows = [request.rows[number] for number in table.row_numbers[split.held_out]]
-        return _wrong_labels(other, rows, classes, observed)
+        kept_back = [rows[number] for number in table.row_numbers[split.held_out]]
+        return _wrong_labels(other, kept_back, classes, observed)
 
     return Fitted(
         estimator=estimator,

@@ -58,10 +58,10 @@ JUDGED_FROM: Final = 2
 MOST_TARGETS: Final = 100
 
 
-def train(request: TrainingRequest, progress: Progress) -> Fitted:
+def train(request: TrainingRequest, rows: Sequence[Any], progress: Progress) -> Fitted:
     """Return a fitted `ForecasterV1`; see `Recipe`."""
     progress(0.0, "reading the rows")
-    table = in_time_order(read_table(request.rows))
+    table = in_time_order(read_table(rows))
     cut, ends = cuts_of(table, request.validation_split)
     training = np.flatnonzero(moments_of(table) < cut)
     learned = table.take(training)

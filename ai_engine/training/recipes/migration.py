@@ -53,11 +53,11 @@ ENOUGH: Final = 20
 Folds = Sequence[tuple[IntArray, IntArray]]
 
 
-def train(request: TrainingRequest, progress: Progress) -> Fitted:
+def train(request: TrainingRequest, rows: Sequence[Any], progress: Progress) -> Fitted:
     """Return a fitted `MigrationV1`; see `Recipe`."""
     progress(0.0, "reading the rows")
     assert request.target_columns is not None
-    given = with_timestamps_complete(read_table(request.rows))
+    given = with_timestamps_complete(read_table(rows))
     (target,) = named_targets(given, request.target_columns)
     failed = _failures(given)
     if failed is not None:
@@ -99,9 +99,9 @@ def train(request: TrainingRequest, progress: Progress) -> Fitted:
         keep[np.isin(given.row_numbers, table.row_numbers[split.held_out])] = False
         if in_time and given.timestamps is not None and table.timestamps is not None:
             keep &= given.timestamps < table.timestamps[split.held_out].min()
-        rows = np.flatnonzero(keep)
-        if len(rows):
-            failure = _failure(encoding.matrix(_features(given, target))[rows], failed[rows] == 1, seed)
+        told = np.flatnonzero(keep)
+        if len(told):
+            failure = _failure(encoding.matrix(_features(given, target))[told], failed[told] == 1, seed)
     estimator = MigrationV1(encoding, model, radius, relative, target, downtime, failure)
 
     progress(0.9, "measuring on the held-out rows")
@@ -131,8 +131,8 @@ def train(request: TrainingRequest, progress: Progress) -> Fitted:
             return metrics.mae  # once fitted again, it has seen these rows
         if not isinstance(other, MigrationV1) or other.target != target:
             return None
-        rows = [request.rows[number] for number in table.row_numbers[split.held_out]]
-        return float(np.abs(held_out - other.seconds(other.encoding.matrix_of_rows(rows))).mean())
+        kept_back = [rows[number] for number in table.row_numbers[split.held_out]]
+        return float(np.abs(held_out - other.seconds(other.encoding.matrix_of_rows(kept_back))).mean())
 
     return Fitted(
         estimator=kept,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -61,8 +61,18 @@ class Fitted:
 class Recipe(Protocol):
     """How one kind of model is trained: read, choose, fit, measure. Does no I/O and keeps no state."""
 
-    def __call__(self, request: TrainingRequest, progress: Progress) -> Fitted:
+    def __call__(self, request: TrainingRequest, rows: Sequence[Any], progress: Progress) -> Fitted:
         """Return what was fitted and measured.
+
+        Parameters
+        ----------
+        request : TrainingRequest
+            What to train.
+        rows : sequence
+            The training table, one JSON object a row, with the time in ``timestamp`` and the machine in
+            ``vm_id`` where there are any; its cells are checked when they are read.
+        progress : Progress
+            Called at every stage.
 
         Raises
         ------

@@ -9,7 +9,7 @@ interval. The chosen one is fitted on all training rows and measured once on the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, Final
 
@@ -50,11 +50,11 @@ ALGORITHMS: Final = {
 }
 
 
-def train(request: TrainingRequest, progress: Progress) -> Fitted:
+def train(request: TrainingRequest, rows: Sequence[Any], progress: Progress) -> Fitted:
     """Return a fitted `RegressorV1`; see `Recipe`."""
     progress(0.0, "reading the rows")
     assert request.target_columns is not None
-    given = with_timestamps_complete(read_table(request.rows))
+    given = with_timestamps_complete(read_table(rows))
     (target,) = named_targets(given, request.target_columns)
     table = without_missing(given, target)
     check_length(table, target)
@@ -110,8 +110,8 @@ def train(request: TrainingRequest, progress: Progress) -> Fitted:
     def mae_of(other: Any) -> float | None:  # any stored object may be asked for
         if not isinstance(other, RegressorV1) or other.target != target:
             return None
-        rows = [request.rows[number] for number in table.row_numbers[split.held_out]]
-        return float(np.abs(observed - other.values(other.encoding.matrix_of_rows(rows))).mean())
+        kept_back = [rows[number] for number in table.row_numbers[split.held_out]]
+        return float(np.abs(observed - other.values(other.encoding.matrix_of_rows(kept_back))).mean())
 
     return Fitted(
         estimator=estimator,

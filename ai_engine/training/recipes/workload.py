@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -26,11 +27,11 @@ STRONG: Final = 0.4
 IDLE: Final = 0.02
 
 
-def train(request: TrainingRequest, progress: Progress) -> Fitted:
+def train(request: TrainingRequest, rows: Sequence[Any], progress: Progress) -> Fitted:
     """Return a fitted `WorkloadForecasterV1`; see `Recipe`."""
-    fitted = train_forecast(request, Part(progress, 0.0, 0.9))
+    fitted = train_forecast(request, rows, Part(progress, 0.0, 0.9))
     progress(0.9, "telling the pattern of each VM")
-    table = in_time_order(read_table(request.rows))
+    table = in_time_order(read_table(rows))
     cut, _ = cuts_of(table, request.validation_split)
     learned = table.take(np.flatnonzero(moments_of(table) < cut))
     target = fitted.targets[0]
