@@ -20,7 +20,6 @@ from ai_engine.cli.options import STORAGE, TRAINING, AsJson, Name, with_settings
 from ai_engine.cli.output import print_facts, print_json, print_table
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.settings import Settings
-from ai_engine.telemetry.readers import read_rows
 from ai_engine.telemetry.rows_file import RowsFile
 from ai_engine.training.kinds import BUILT_IN
 from ai_engine.training.progress import Progress
@@ -208,10 +207,13 @@ def predict(
     from ai_engine.wiring import open_registry
 
     require_training_packages()
-    rows = read_rows(RowsFile(data))
-    with open_registry(settings, must_exist=True) as registry:
+    from ai_engine.telemetry.readers import read_columns  # needs them
+
+    with open_registry(settings, must_exist=True) as registry, _file_of(data) as file:
         found = registry.require(name, version)
         reading = partial(reading_of, registry, name, found.version)
+        machine = reading().get("group_column")
+        rows = read_columns(file, () if machine is None else (machine,))
         predicted = predictions(registry.load(name, found.version), rows, horizon, reading)
     if as_json:
         print_json({"model_name": name, "version": found.version, "predictions": predicted})

@@ -1,47 +1,58 @@
-"""Data frames of whichever library, as rows and back. None of the libraries is imported here."""
+"""Data frames of whichever library, as columns and back. None of the libraries is imported here."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
-from decimal import Decimal
 from typing import Any
 
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.telemetry.arrow import columns_of, plain
+from ai_engine.telemetry.columns import Columns
 
 
-def rows_of(data: Any) -> list[Any]:
-    """Return the rows of a frame of pandas or polars, of an Arrow table, or of a list of objects.
+def columns_from(data: Any) -> Columns:
+    """Return a frame of pandas or polars, a table of Arrow, or a list of objects as columns.
 
-    Missing cells are None, moments are ISO 8601 text, and numbers are those of Python. An index of pandas
-    that holds moments becomes the column that it is called, or ``timestamp``.
+    Anything that speaks Arrow's C stream (``__arrow_c_stream__``) is a frame. An index of pandas that holds
+    moments becomes the column that it is called, or ``timestamp``.
 
     Raises
     ------
     InvalidInputError
-        If it is none of these.
+        If it is none of these, or a row of a list is no object.
+    MissingDependencyError
+        If pyarrow is not installed.
     """
-    kind = library_of(data)
-    if kind == "pandas":
-        frame = data
-        if str(getattr(frame.index, "inferred_type", "")) == "datetime64":
-            frame = frame.rename_axis(index=frame.index.name or "timestamp").reset_index()
-        return [{str(name): _plain(cell) for name, cell in row.items()} for row in frame.to_dict("records")]
-    if kind == "polars":
-        return [{name: _plain(cell) for name, cell in row.items()} for row in data.to_dicts()]
-    if kind == "pyarrow":
-        return [{name: _plain(cell) for name, cell in row.items()} for row in data.to_pylist()]
+    library = library_of(data)
+    if library == "pandas":
+        return _from_pandas(data)
+    if library is not None or hasattr(data, "__arrow_c_stream__"):
+        import pyarrow as pa
+
+        return columns_of(data if isinstance(data, pa.Table) else pa.table(data))
     if isinstance(data, Sequence) and not isinstance(data, (str, bytes)):
-        return [
-            {name: _plain(cell) for name, cell in row.items()} if isinstance(row, Mapping) else row
+        rows = [
+            {name: plain(cell) for name, cell in row.items()} if isinstance(row, Mapping) else row
             for row in data
         ]
+        return Columns.of(rows, "data")
     raise InvalidInputError(
         "data",
         f"is a {type(data).__name__}; give a path, a DataFrame of pandas or polars, an Arrow table, or a "
         "list of objects",
     )
+
+
+def _from_pandas(frame: Any) -> Columns:
+    import pyarrow as pa
+
+    if str(getattr(frame.index, "inferred_type", "")) == "datetime64":
+        frame = frame.rename_axis(index=frame.index.name or "timestamp").reset_index()
+    try:
+        return columns_of(pa.Table.from_pandas(frame, preserve_index=False))
+    except pa.ArrowException:  # a column of objects of several kinds
+        rows = frame.to_dict("records")
+        return Columns.of([{str(name): plain(cell) for name, cell in row.items()} for row in rows], "data")
 
 
 def library_of(data: Any) -> str | None:
@@ -64,18 +75,3 @@ def frame_of(rows: list[dict[str, Any]], like: str) -> Any:
     import pyarrow as pa
 
     return pa.Table.from_pylist(rows)
-
-
-def _plain(cell: Any) -> Any:
-    """Return a cell as JSON has it."""
-    if cell is None or type(cell) in (str, int, bool):
-        return cell
-    if isinstance(cell, float):
-        return None if math.isnan(cell) else float(cell)
-    if isinstance(cell, (datetime, date)):
-        return None if str(cell) == "NaT" else cell.isoformat()
-    if isinstance(cell, Decimal):
-        return float(cell)
-    if hasattr(cell, "item") and getattr(cell, "shape", None) == ():  # a number of numpy
-        return _plain(cell.item())
-    return None if str(cell) in ("NaT", "<NA>") else cell

@@ -6,14 +6,15 @@ is easy to foretell: the number that is told of it would be far too good.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ai_engine.domain.errors import InvalidInputError
-from ai_engine.telemetry.recognition import TIME, seconds_of
+from ai_engine.telemetry.columns import Bools, Column, Columns, Numbers, Positions, Texts
+from ai_engine.telemetry.recognition import TIME, times_of
 
 Times = NDArray[np.float64]
 
@@ -32,23 +33,21 @@ def check_one_machine(rows: Sequence[Any], source_time: str | None, field: str =
     Parameters
     ----------
     rows : sequence
-        JSON objects with ``timestamp``, in the order in which they were given.
+        `Columns`, or JSON objects, with ``timestamp``, in the order in which they were given.
     source_time : str or None
         What the caller calls the time; None: there is none, and nothing is checked.
     """
     if source_time is None:
         return
-    placed = [
-        (moment, row)
-        for row in rows
-        if isinstance(row, Mapping) and (moment := seconds_of(row.get(TIME))) is not None
-    ]
-    why = _several(np.array([moment for moment, _ in placed]))
+    table = Columns.of(rows, field)
+    times = times_of(table)
+    placed = np.flatnonzero(~np.isnan(times))
+    why = _several(times[placed])
     if why is None:
-        why = _contradiction(placed)
+        why = _contradiction(table, times, placed)
     if why is None:
         return
-    named = _likely_groups(rows)
+    named = _likely_groups(table)
     hint = f" (perhaps {' or '.join(map(repr, named))})" if named else ""
     raise InvalidInputError(
         field,
@@ -57,24 +56,37 @@ def check_one_machine(rows: Sequence[Any], source_time: str | None, field: str =
     )
 
 
-def _contradiction(placed: Sequence[tuple[float, Mapping[str, Any]]]) -> str | None:
+def _contradiction(table: Columns, times: Times, placed: Positions) -> str | None:
     """Return how many rows of one moment say different things; None where they are few.
 
     A row that is told twice, or once with nothing in it, is one machine's: monitoring systems do that.
     """
     if len(placed) < _FEWEST:
         return None
-    last: dict[float, Mapping[str, Any]] = {}
-    against = 0
-    for moment, row in placed:
-        before = last.get(moment)
-        against += before is not None and any(
-            cell and before.get(name) and cell != before[name] for name, cell in row.items() if name != TIME
-        )
-        last[moment] = row
+    ordered = placed[np.argsort(times[placed], kind="stable")]
+    repeated = np.flatnonzero(np.diff(times[ordered]) == 0)
+    if len(repeated) <= _MOST_REPEATED * len(placed):
+        return None
+    before, after = ordered[repeated], ordered[repeated + 1]
+    differ = np.zeros(len(repeated), dtype=bool)
+    for name in table.names:
+        if name != TIME:
+            differ |= _says_something_else(table.column(name), before, after)
+    against = int(differ.sum())
     if against <= _MOST_REPEATED * len(placed):
         return None
     return f"{against} of {len(placed)} rows say something else than another row of the same time"
+
+
+def _says_something_else(column: Column, before: Positions, after: Positions) -> Bools:
+    """Return where both of two rows say something, and not the same."""
+    if isinstance(column, (Numbers, Texts)):
+        cells = np.nan_to_num(column.floats()) if isinstance(column, Numbers) else column.codes + 1
+        one, other = cells[before], cells[after]  # 0 where nothing is said
+        differ: Bools = (one != 0) & (other != 0) & (one != other)
+        return differ
+    pairs = zip(column.take(before).cells(), column.take(after).cells(), strict=True)
+    return np.array([bool(first and second and first != second) for first, second in pairs], dtype=bool)
 
 
 def _several(times: Times) -> str | None:
@@ -109,12 +121,12 @@ def _share_alike(steps: Times) -> float:
     return float(np.mean(np.abs(steps - usual) <= _ALIKE * abs(usual)))
 
 
-def _likely_groups(rows: Sequence[Any]) -> list[str]:
+def _likely_groups(table: Columns) -> list[str]:
     """Return columns of text that have a few values, each of many rows."""
     found = []
-    looked_at = [row for row in rows[:10_000] if isinstance(row, Mapping)]
-    for name in dict.fromkeys(name for row in looked_at[:100] for name in row):
-        cells = [row.get(name) for row in looked_at]
+    looked_at = table.head(10_000)
+    for name in looked_at.names[:1000]:
+        cells = looked_at.column(name).cells()
         texts = {cell for cell in cells if isinstance(cell, str)}
         if (
             name != TIME

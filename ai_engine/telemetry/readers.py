@@ -2,196 +2,220 @@
 
 from __future__ import annotations
 
-import csv
+import errno
 import gzip
-import io
 import json
-import math
-import re
-import sys
+import os
+import tempfile
 import zlib
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import IO, Any, Final
 
-from ai_engine.domain.errors import InvalidInputError
-from ai_engine.telemetry.frames import rows_of
-from ai_engine.telemetry.recognition import GROUP_NAMES
+from ai_engine.domain.errors import InvalidInputError, MissingDependencyError
+from ai_engine.telemetry.arrow import column_of, columns_of
+from ai_engine.telemetry.columns import MAX_CELLS, MAX_COLUMNS, Column, Columns
+from ai_engine.telemetry.csv_reader import FIELD, read_csv
+from ai_engine.telemetry.recognition import TIME_NAMES
 from ai_engine.telemetry.rows_file import FORMATS, RowsFile
 
-_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
-_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
-# An identity, whatever it looks like: 007 is not 7.
-_TEXT_COLUMNS: Final = frozenset(GROUP_NAMES)
-_FIELD: Final = "data"
-_DECIMAL_COMMA: Final = re.compile(r"[+-]?[0-9]+,[0-9]+", re.ASCII)
-# Where the body of a training has its rows.
-BODY_FIELD: Final = "training_data"
 # What a file may come to once it is unpacked: a few bytes of gzip may be any number of zeros.
 MOST_BYTES: Final = 2 * 1024**3
+# Where the body of a training has its rows.
+BODY_FIELD: Final = "training_data"
+_GZIP: Final = b"\x1f\x8b"
+_BLOCK: Final = 8 * 1024 * 1024
 
-Row = dict[str, Any]  # JSON values
 
-
-def read_rows(file: RowsFile) -> list[Row]:
-    """Return the rows of a file.
+def read_columns(file: RowsFile, text_columns: Collection[str] = ()) -> Columns:
+    """Return the table in a file.
 
     Where its format is not told, its name does by ``.csv``, ``.json``, ``.jsonl`` or ``.parquet``, with
     ``.gz`` behind it or not; otherwise its first bytes do.
+
+    Parameters
+    ----------
+    file : RowsFile
+        The file.
+    text_columns : collection of str
+        Columns of CSV that are text, whatever they look like.
 
     Raises
     ------
     InvalidInputError
         If it cannot be read, naming the line.
+    MissingDependencyError
+        If pyarrow is not installed.
     """
-    data, source = _data(file), file.called
-    ending = file.format or file.path.lower().removesuffix(".gz").rpartition(".")[2]
-    if ending == "parquet" or data[:4] == b"PAR1":
-        return _from_parquet(source, data)
-    text = _text(source, data)
-    if not text.strip():
-        raise InvalidInputError(_FIELD, f"{source} is empty")
-    match _format(ending, text):
-        case "json":
-            return _from_json(source, text)
-        case "jsonl":
-            return list(_from_lines(source, text))
-        case _:
-            return list(_from_csv(source, text))
-
-
-def _data(file: RowsFile) -> bytes:
     try:
-        data = sys.stdin.buffer.read() if file.path == "-" else Path(file.path).read_bytes()
+        import pyarrow  # noqa: F401  # so that what is missing is said before anything is read
+    except ImportError:
+        raise MissingDependencyError("pyarrow", "train") from None
+    try:
+        with _unpacked(file) as path:
+            return _read(path, file, text_columns)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InvalidInputError(_FIELD, f"{file.called} cannot be read: {reason}") from None
-    return _unpacked(file.called, data) if data[:2] == b"\x1f\x8b" else data
+        if isinstance(error, InvalidInputError):
+            raise
+        reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+        raise InvalidInputError(FIELD, f"{file.called} cannot be read: {reason}") from None
 
 
-def _unpacked(source: str, data: bytes) -> bytes:
+def _read(path: str, file: RowsFile, text_columns: Collection[str]) -> Columns:
+    with open(path, "rb") as opened:
+        start = opened.read(4096)
+    ending = file.format or file.path.lower().removesuffix(".gz").rpartition(".")[2]
+    if ending == "parquet" or start[:4] == b"PAR1":
+        return _from_parquet(file.called, path)
+    if os.path.getsize(path) == 0:
+        raise InvalidInputError(FIELD, f"{file.called} is empty")
+    match _format(ending, start):
+        case "json":
+            return _from_json(file.called, path)
+        case "jsonl":
+            return _from_lines(file.called, path)
+        case _:
+            return read_csv(path, file.called, text_columns)
+
+
+def _format(ending: str, start: bytes) -> str:
+    if ending in (*FORMATS, "ndjson"):
+        return "jsonl" if ending == "ndjson" else ending
+    first = start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    return {b"[": "json", b"{": "jsonl"}.get(first, "csv")
+
+
+@contextmanager
+def _unpacked(file: RowsFile) -> Iterator[str]:
+    """Yield the path of a file, or of what it holds where it is compressed."""
+    with open(file.path, "rb") as opened:
+        packed = opened.read(2) == _GZIP
+    if not packed:
+        yield file.path
+        return
+    with tempfile.NamedTemporaryFile() as plain:
+        try:
+            with gzip.open(file.path) as stream:
+                _copy(stream, plain, file.called)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise InvalidInputError(FIELD, f"{file.called} is damaged: {error}") from None
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
+            raise InvalidInputError(
+                FIELD, f"{file.called} cannot be unpacked: {error.strerror} in {tempfile.gettempdir()}"
+            ) from None
+        plain.flush()
+        yield plain.name
+
+
+def _copy(source: gzip.GzipFile, target: IO[bytes], called: str) -> None:
+    """Copy what is unpacked, up to the most that is taken."""
+    left = MOST_BYTES
+    while data := source.read(_BLOCK):
+        left -= len(data)
+        if left < 0:
+            raise InvalidInputError(
+                FIELD, f"{called} unpacks to more than {MOST_BYTES:,} bytes; give it in parts"
+            )
+        target.write(data)
+
+
+def _from_parquet(called: str, path: str) -> Columns:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
-        with gzip.open(io.BytesIO(data)) as file:
-            found = file.read(MOST_BYTES + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InvalidInputError(_FIELD, f"{source} is damaged: {error}") from None
-    if len(found) > MOST_BYTES:
+        with pa.memory_map(path) as source:
+            file = pq.ParquetFile(source)
+            _check_size(called, file)
+            names = file.schema_arrow.names
+            nested = len(names) < file.metadata.num_columns or any("." in name for name in names)
+            if nested or len(set(names)) < len(names):
+                return columns_of(file.read())
+            # One after the other, so that no column is in memory twice.
+            found: dict[str, Column | str] = {
+                name: column_of(file.read(columns=[name]).column(0)) for name in names
+            }
+            return Columns(found, file.metadata.num_rows)
+    except (pa.ArrowException, OSError) as error:
+        raise InvalidInputError(FIELD, f"{called} is no Parquet file that can be read: {error}") from None
+
+
+def _check_size(called: str, file: Any) -> None:
+    """Refuse a Parquet file (pyarrow has no types) that holds more than is read: a few bytes may say so."""
+    metadata = file.metadata
+    groups = range(metadata.num_row_groups)
+    unpacked = sum(metadata.row_group(group).total_byte_size for group in groups)
+    if unpacked > MOST_BYTES:
         raise InvalidInputError(
-            _FIELD, f"{source} unpacks to more than {MOST_BYTES:,} bytes; give it in parts"
+            FIELD, f"{called} unpacks to {unpacked:,} bytes; give it in parts of at most {MOST_BYTES:,}"
         )
-    return found
+    if metadata.num_columns > MAX_COLUMNS or metadata.num_columns * metadata.num_rows > MAX_CELLS:
+        raise InvalidInputError(
+            FIELD,
+            f"{called} has {metadata.num_columns:,} columns and {metadata.num_rows:,} rows; at most "
+            f"{MAX_COLUMNS:,} columns and {MAX_CELLS:,} cells are taken",
+        )
 
 
-def _text(source: str, data: bytes) -> str:
-    # Spreadsheets write UTF-16 with a mark in front.
+def _from_json(called: str, path: str) -> Columns:
+    rows = _parsed(called, _text(called, path), 1)
+    if isinstance(rows, dict) and BODY_FIELD in rows:
+        rows = rows[BODY_FIELD]
+    if not isinstance(rows, list):
+        raise InvalidInputError(FIELD, f"{called} is JSON, but not a list of objects")
+    return Columns.of(rows)
+
+
+def _from_lines(called: str, path: str) -> Columns:
+    import pyarrow as pa
+    import pyarrow.json as pj
+
+    options = pj.ReadOptions(block_size=_BLOCK)
+    try:
+        table = pj.read_json(path, read_options=options)
+        moments = [
+            name
+            for name, kind in zip(table.schema.names, table.schema.types, strict=True)
+            if pa.types.is_temporal(kind) and name.lower() not in TIME_NAMES
+        ]
+        if moments:
+            as_text = pa.schema([(name, pa.string()) for name in moments])
+            table = pj.read_json(path, options, pj.ParseOptions(explicit_schema=as_text))
+        return columns_of(table)
+    except pa.ArrowException:  # values of several types under one name, or a line that is no object
+        return Columns.of(list(_objects(called, _text(called, path))))
+
+
+def _objects(called: str, text: str) -> Iterator[dict[str, Any]]:
+    """Yield the objects of JSON lines."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            row = _parsed(called, line, number)
+            if not isinstance(row, dict):
+                raise InvalidInputError(FIELD, f"{called}, line {number}: not an object")
+            yield row
+
+
+def _text(called: str, path: str) -> str:
+    with open(path, "rb") as file:
+        data = file.read()
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
         raise InvalidInputError(
-            _FIELD,
-            f"{source} is not UTF-8 from byte {error.start} on; save it as UTF-8, or convert it with "
-            "`iconv -f LATIN1 -t UTF-8`",
+            FIELD, f"{called} is not UTF-8 from byte {error.start} on; save it as UTF-8"
         ) from None
 
 
-def _from_parquet(source: str, data: bytes) -> list[Row]:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise InvalidInputError(
-            _FIELD,
-            f"{source} is Parquet, and pyarrow is not installed; install it with `pip install pyarrow`",
-        ) from error
-    try:
-        file = pq.ParquetFile(pa.BufferReader(data))
-        unpacked = sum(
-            file.metadata.row_group(group).total_byte_size for group in range(file.metadata.num_row_groups)
-        )
-        if unpacked > MOST_BYTES:
-            raise InvalidInputError(
-                _FIELD, f"{source} unpacks to {unpacked:,} bytes; give it in parts of at most {MOST_BYTES:,}"
-            )
-        return rows_of(file.read())
-    except (pa.ArrowException, OSError) as error:
-        raise InvalidInputError(_FIELD, f"{source} is no Parquet file that can be read: {error}") from None
-
-
-def _format(ending: str, text: str) -> str:
-    if ending in (*FORMATS, "ndjson"):
-        return "jsonl" if ending == "ndjson" else ending
-    return {"[": "json", "{": "jsonl"}.get(text.lstrip()[0], "csv")
-
-
-def _parsed(source: str, text: str, line: int) -> Any:
+def _parsed(called: str, text: str, line: int) -> Any:
     """Return the value of JSON text (any JSON value); `line` is where it starts."""
     try:
         return json.loads(text, parse_constant=lambda _: None)
     except (ValueError, RecursionError) as error:
         where = line + getattr(error, "lineno", 1) - 1
         raise InvalidInputError(
-            _FIELD, f"{source}, line {where}: not JSON ({getattr(error, 'msg', error)})"
+            FIELD, f"{called}, line {where}: not JSON ({getattr(error, 'msg', error)})"
         ) from None
-
-
-def _from_json(source: str, text: str) -> list[Row]:
-    rows = _parsed(source, text, 1)
-    if isinstance(rows, dict) and BODY_FIELD in rows:
-        rows = rows[BODY_FIELD]
-    if not isinstance(rows, list):
-        raise InvalidInputError(_FIELD, f"{source} is JSON, but not a list of objects")
-    return rows
-
-
-def _from_lines(source: str, text: str) -> Iterator[Row]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            row = _parsed(source, line, number)
-            if not isinstance(row, dict):
-                raise InvalidInputError(_FIELD, f"{source}, line {number}: not an object")
-            yield row
-
-
-def _from_csv(source: str, text: str) -> Iterator[Row]:
-    first = text.lstrip("\r\n").partition("\n")[0]
-    delimiter = max((",", ";", "\t"), key=first.count)
-    # Not `splitlines`: what it breaks at may stand in a cell.
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    decimal_comma = delimiter == ";"
-    try:
-        header = next(line for line in lines if line)
-        names = [name.strip() for name in header]
-        if "" in names or len(set(names)) < len(names):
-            raise InvalidInputError(_FIELD, f"{source}: every column needs a name of its own; it has {names}")
-        for line in lines:
-            if not line:
-                continue
-            if len(line) != len(names):
-                raise InvalidInputError(
-                    _FIELD,
-                    f"{source}, line {lines.line_num}: has {len(line)} cells, the header has {len(names)}",
-                )
-            yield {
-                name: cell or None if name.lower() in _TEXT_COLUMNS else _cell(cell.strip(), decimal_comma)
-                for name, cell in zip(names, line, strict=True)
-            }
-    except csv.Error as error:
-        raise InvalidInputError(_FIELD, f"{source}, line {lines.line_num}: {error}") from None
-
-
-def _cell(text: str, decimal_comma: bool = False) -> int | float | str | None:
-    """Return a cell as a number or text; None where it is empty or NaN.
-
-    >>> _cell("3"), _cell("1e-3"), _cell(""), _cell("2026-01-01")
-    (3, 0.001, None, '2026-01-01')
-    """
-    if not text or text.lower() == "nan":
-        return None
-    if decimal_comma and _DECIMAL_COMMA.fullmatch(text):
-        text = text.replace(",", ".")
-    if _WHOLE.fullmatch(text):
-        return int(text)
-    if _NUMBER.fullmatch(text) and math.isfinite(number := float(text)):
-        return number
-    return text

@@ -6,7 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ai_engine.telemetry.recognition import Source
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where in the rows the time and the machine stand.
+
+    Attributes
+    ----------
+    time_column, group_column : str or None
+        As the caller's rows call them; None where they have none.
+    time_unit : str or None
+        ``iso8601``, ``s``, ``ms``, ``us`` or ``ns``.
+    """
+
+    time_column: str | None
+    group_column: str | None
+    time_unit: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,17 @@ epochs of this time. One that is named by the caller is believed, and refused wh
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import islice
 from statistics import median
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.telemetry.columns import Cells, Column, Columns, Floats, Moments, Numbers, Texts
+from ai_engine.telemetry.reading import Source
 
 TIME, GROUP = "timestamp", "vm_id"
 # As exporters and their databases call the time and the machine, best first; letters of either case.
@@ -43,25 +46,6 @@ _PLAUSIBLE: Final = (631_152_000.0, 4_102_444_800.0)
 _LOOKED_AT: Final = 1000
 _LISTED: Final = 20
 
-Row = Mapping[str, Any]  # JSON values
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where in the rows the time and the machine stand.
-
-    Attributes
-    ----------
-    time_column, group_column : str or None
-        As the caller's rows call them; None where they have none.
-    time_unit : str or None
-        ``iso8601``, ``s``, ``ms``, ``us`` or ``ns``.
-    """
-
-    time_column: str | None
-    group_column: str | None
-    time_unit: str | None
-
 
 def recognise(
     rows: Sequence[Any],
@@ -69,13 +53,13 @@ def recognise(
     group_column: str | None = None,
     series: bool = True,
     field: str = "training_data",
-) -> tuple[list[Any], Source]:
-    """Return rows whose time is in ``timestamp`` and whose machine is in ``vm_id``, and where they stood.
+) -> tuple[Columns, Source]:
+    """Return a table whose time is in ``timestamp`` and whose machine is in ``vm_id``, and where they stood.
 
     Parameters
     ----------
     rows : sequence
-        JSON objects; anything else is handed on, for whoever reads the table to refuse.
+        JSON objects, or `Columns`.
     time_column, group_column : str or None
         As the caller names them; None: ``timestamp`` and ``vm_id``, else what shows itself as such.
     series : bool
@@ -87,59 +71,46 @@ def recognise(
     Raises
     ------
     InvalidInputError
-        If a named column does not exist, or its times cannot be read.
+        If a named column does not exist, its times cannot be read, or a row is no object.
 
     Examples
     --------
-    >>> rows, source = recognise([{"time": 1767225600000, "instance": "a:9100", "cpu": 1}])
-    >>> rows
+    >>> found, source = recognise([{"time": 1767225600000, "instance": "a:9100", "cpu": 1}])
+    >>> list(found)
     [{'timestamp': 1767225600.0, 'vm_id': 'a:9100', 'cpu': 1}]
     >>> source
     Source(time_column='time', group_column='instance', time_unit='ms')
     """
-    names = _names(rows)
-    time = _named(time_column, names, "time_column")
+    table = Columns.of(rows, field)
+    time = _named(time_column, table.names, "time_column")
     if time is None:
-        time = _time_of(rows, names)
-    group = _named(group_column, names, "group_column")
+        time = _time_of(table)
+    group = _named(group_column, table.names, "group_column")
     if group is None:
-        group = _group_of(names, series)
+        group = _group_of(table.names, series)
     if time is not None and time == group:
         raise InvalidInputError("group_column", f"{group!r} is the time; name another column")
-    unit = None if time is None else _unit(rows, time)
+    unit = None if time is None else _unit(table.column(time))
     source = Source(time, group, unit)
-    if time in (None, TIME) and group in (None, GROUP) and unit in (None, "s", "iso8601"):
-        return list(rows), source
-    scale = next((scale for name, scale, _ in _UNITS if name == unit), 1.0)
+    replaced: dict[str, Column | None] = {}
+    if time is not None and unit not in (None, "iso8601") and (time, unit) != (TIME, "s"):
+        scale = next(scale for name, scale, _ in _UNITS if name == unit)
+        replaced[time] = _in_seconds(table.column(time), scale, field, time)
     moved = {column: name for column, name in ((time, TIME), (group, GROUP)) if column is not None}
-    taken = set(moved.values()) - set(moved)
-    return [
-        _renamed(row, moved, taken, time, scale, unit, f"{field}[{number}]")
-        if isinstance(row, Mapping)
-        else row
-        for number, row in enumerate(rows)
-    ], source
+    return table.with_columns(replaced, moved), source
 
 
-def _renamed(
-    row: Row,
-    moved: Mapping[str, str],
-    taken: set[str],
-    time: str | None,
-    scale: float,
-    unit: str | None,
-    where: str,
-) -> dict[str, Any]:
-    """Return a row under our names; a column that had one of them by accident goes."""
-    found: dict[str, Any] = {}
-    for column, cell in row.items():
-        if column in moved:
-            if column == time and unit not in (None, "iso8601"):
-                cell = _seconds(cell, scale, f"{where}.{column}")
-            found[moved[column]] = cell
-        elif column not in taken:
-            found[column] = cell
-    return found
+def _in_seconds(column: Column, scale: float, field: str, name: str) -> Column:
+    """Return epochs of another unit as seconds; what is of another kind or unit is refused with its row."""
+    if not isinstance(column, Numbers) or column.values.dtype.kind == "b":
+        cells = enumerate(column.cells())
+        return Cells([_seconds(cell, scale, f"{field}[{row}].{name}") for row, cell in cells])
+    seconds = column.floats() / scale
+    if scale > 1:
+        odd = ~np.isnan(seconds) & ~((_PLAUSIBLE[0] <= seconds) & (seconds <= _PLAUSIBLE[1]))
+        for row in np.flatnonzero(odd)[:1]:
+            _seconds(column.cells()[row], scale, f"{field}[{row}].{name}")
+    return Numbers(seconds)
 
 
 def _seconds(cell: Any, scale: float, where: str) -> Any:
@@ -157,14 +128,6 @@ def _seconds(cell: Any, scale: float, where: str) -> Any:
     return number / scale if scale > 1 else number
 
 
-def _names(rows: Sequence[Any]) -> list[str]:
-    names: dict[str, None] = {}
-    for row in islice(rows, _LOOKED_AT):
-        if isinstance(row, Mapping):
-            names.update(dict.fromkeys(row))
-    return list(names)
-
-
 def _named(column: object, names: Sequence[str], parameter: str) -> str | None:
     if column is None:
         return None
@@ -174,13 +137,13 @@ def _named(column: object, names: Sequence[str], parameter: str) -> str | None:
     return column
 
 
-def _time_of(rows: Sequence[Any], names: Sequence[str]) -> str | None:
-    if TIME in names:
+def _time_of(table: Columns) -> str | None:
+    if table.has(TIME):
         return TIME
-    by_name = {name.lower(): name for name in reversed(names)}
+    by_name = {name.lower(): name for name in reversed(table.names)}
     for candidate in TIME_NAMES:
         name = by_name.get(candidate)
-        if name is not None and _shows_time(rows, name):
+        if name is not None and _shows_time(table.column(name)):
             return name
     return None
 
@@ -193,14 +156,15 @@ def _group_of(names: Sequence[str], series: bool) -> str | None:
     return next((by_name[candidate] for candidate in wanted if candidate in by_name), None)
 
 
-def _cells(rows: Sequence[Any], column: str) -> list[Any]:
+def _first(column: Column) -> list[Any]:
     """Return the first cells of a column that hold anything."""
-    given = (row.get(column) for row in rows if isinstance(row, Mapping))
-    return list(islice((cell for cell in given if cell not in (None, "")), _LOOKED_AT))
+    return column.take(np.flatnonzero(column.given())[:_LOOKED_AT]).cells()
 
 
-def _shows_time(rows: Sequence[Any], column: str) -> bool:
-    cells = _cells(rows, column)
+def _shows_time(column: Column) -> bool:
+    if isinstance(column, Moments):
+        return bool(column.given().any())
+    cells = _first(column)
     numbers = [_number(cell) for cell in cells]
     if not cells:
         return False
@@ -209,9 +173,11 @@ def _shows_time(rows: Sequence[Any], column: str) -> bool:
     return all(number is None and _is_iso(cell) for cell, number in zip(cells, numbers, strict=True))
 
 
-def _unit(rows: Sequence[Any], column: str) -> str | None:
+def _unit(column: Column) -> str | None:
     """Return the unit of the times: by what most of them are."""
-    cells = _cells(rows, column)
+    cells = _first(column)
+    if isinstance(column, Moments):
+        return "iso8601" if cells else None
     numbers = [abs(number) for cell in cells if (number := _number(cell)) is not None]
     if not cells:
         return None
@@ -253,3 +219,32 @@ def seconds_of(cell: object) -> float | None:
     except ValueError:
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def times_of(table: Columns) -> Floats:
+    """Return the moment of each row in epoch seconds, UTC, shape (n_rows,); NaN where it tells none."""
+    if not table.has(TIME):
+        return np.full(len(table), np.nan)
+    column = table.column(TIME)
+    if isinstance(column, Moments):
+        return column.seconds
+    if isinstance(column, Numbers):
+        return column.floats()
+    if isinstance(column, Texts):
+        by_word = [seconds_of(word) for word in column.words]
+        return np.array([*by_word, None], dtype=np.float64)[column.codes]
+    return np.array([seconds_of(cell) for cell in column.cells()], dtype=np.float64)
+
+
+def machines_of(table: Columns) -> NDArray[np.intp]:
+    """Return which machine each row is of, shape (n_rows,): numbers from 0 on, for no machine one, too."""
+    if not table.has(GROUP):
+        return np.zeros(len(table), dtype=np.intp)
+    column = table.column(GROUP)
+    if isinstance(column, Texts):
+        return np.where(column.codes < 0, len(column.words), column.codes).astype(np.intp)
+    if isinstance(column, Numbers):
+        known = np.unique(column.values, return_inverse=True)[1]
+        return np.where(column.given(), known, len(column))
+    codes: dict[Any, int] = {}  # JSON values
+    return np.array([codes.setdefault(cell, len(codes)) for cell in column.cells()], dtype=np.intp)

@@ -16,7 +16,7 @@ class RowsFile:
     Attributes
     ----------
     path : str
-        A file; ``-`` is standard input.
+        A file.
     format : str or None
         One of FORMATS, compressed with gzip or not; None: as its name or its first bytes say. JSON is a list
         of objects, or the body of ``POST /train`` with them.

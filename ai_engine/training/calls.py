@@ -11,8 +11,9 @@ from typing import Any
 from ai_engine.domain.errors import VersionNotFoundError
 from ai_engine.domain.search import EVERYTHING
 from ai_engine.registry.registry import Registry
-from ai_engine.telemetry.frames import frame_of, library_of, rows_of
-from ai_engine.telemetry.readers import read_rows
+from ai_engine.telemetry.columns import Columns
+from ai_engine.telemetry.frames import columns_from, frame_of, library_of
+from ai_engine.telemetry.readers import read_columns
 from ai_engine.telemetry.rows_file import RowsFile
 from ai_engine.training.engine import TrainingEngine
 from ai_engine.training.prediction import predict as predictions
@@ -50,9 +51,11 @@ class TrainedVersion:
     report: dict[str, Any]
 
 
-def rows_from(data: Any) -> list[Any]:
-    """Return the rows of a file or a frame, or those that were given."""
-    return read_rows(RowsFile(os.fspath(data))) if isinstance(data, (str, os.PathLike)) else rows_of(data)
+def table_of(data: Any, group_column: str | None) -> Columns:
+    """Return a file, a frame or a list of objects as a table; in a file the machines are text."""
+    if isinstance(data, (str, os.PathLike)):
+        return read_columns(RowsFile(os.fspath(data)), () if group_column is None else (group_column,))
+    return columns_from(data)
 
 
 def train(
@@ -79,7 +82,8 @@ def train(
         hyperparameters=dict(hyperparameters or {}),
         activate=activate,
     )
-    result = TrainingEngine(registry).train(request, rows_from(data), lambda _fraction, _message: None)
+    table = table_of(data, group_column)
+    result = TrainingEngine(registry).train(request, table, lambda _fraction, _message: None)
     return TrainedVersion(
         model_id=result.model_id,
         name=result.name,
@@ -98,7 +102,9 @@ def predict(registry: Registry, name: str, data: Any, *, version: str | None, ho
     model = registry.load(name, number)
     if model is None:  # deleted since it was found
         raise VersionNotFoundError(name, number)
-    found = predictions(model, rows_from(data), horizon, partial(reading_of, registry, name, number))
+    reading = partial(reading_of, registry, name, number)
+    machine = reading().get("group_column") if isinstance(data, (str, os.PathLike)) else None
+    found = predictions(model, table_of(data, machine), horizon, reading)
     library = library_of(data)
     return found if library is None else frame_of(found, library)
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.telemetry.columns import Column, Moments, Numbers, Texts, json_type
 from ai_engine.training.arrays import FloatArray, IntArray
 
 TIMESTAMP: Final = "timestamp"
@@ -31,13 +33,13 @@ def is_missing(cell: object) -> bool:
     return cell in MISSING or (isinstance(cell, float) and math.isnan(cell))
 
 
-def read_numbers(cells: list[Any], name: str, field: str, cleaning: dict[str, int]) -> FloatArray | None:
+def read_numbers(column: Column, name: str, field: str, cleaning: dict[str, int]) -> FloatArray | None:
     """Return the cells as numbers, or None for a column of text.
 
     Parameters
     ----------
-    cells : list
-        Any JSON values.
+    column : Column
+        Of any JSON values.
     name, field : str
         What errors call the column and the rows.
     cleaning : dict of str to int
@@ -48,25 +50,30 @@ def read_numbers(cells: list[Any], name: str, field: str, cleaning: dict[str, in
     InvalidInputError
         Naming the row and the column, and what would be right.
     """
-    types = set(map(type, cells))
-    if types <= _NUMBER_TYPES:
-        column = _all_numbers(cells, name, field)
-    elif types <= {str, type(None)} and not _mostly_numeric_text(cells):
+    if isinstance(column, Moments) or (isinstance(column, Texts) and not _mostly_numeric_text(column)):
         return None
+    if isinstance(column, Numbers):
+        found = column.floats()
     else:
-        column = np.array([_number(cell, f"{field}[{row}].{name}") for row, cell in enumerate(cells)])
-        texts = sum(isinstance(cell, str) and cell != "" for cell in cells)
-        cleaning["numeric_text_cells"] = cleaning.get("numeric_text_cells", 0) + texts
-        if not texts:
-            del cleaning["numeric_text_cells"]
-    beyond = np.flatnonzero(np.abs(column) > LARGEST)
+        cells = column.cells()
+        types = set(map(type, cells))
+        if types <= _NUMBER_TYPES:
+            found = _all_numbers(cells, name, field)
+        elif types <= {str, type(None)} and not _mostly_numeric_text(column):
+            return None
+        else:
+            found = np.array([_number(cell, f"{field}[{row}].{name}") for row, cell in enumerate(cells)])
+            texts = sum(isinstance(cell, str) and cell != "" for cell in cells)
+            if texts:
+                cleaning["numeric_text_cells"] = cleaning.get("numeric_text_cells", 0) + texts
+    beyond = np.flatnonzero(np.abs(found) > LARGEST)
     if len(beyond):
-        what = "is infinite" if np.isinf(column[beyond[0]]) else f"{column[beyond[0]]:g} is no measurement"
+        what = "is infinite" if np.isinf(found[beyond[0]]) else f"{found[beyond[0]]:g} is no measurement"
         raise InvalidInputError(
             f"{field}[{beyond[0]}].{name}",
             f"{what}; give a number up to {LARGEST:g}, or null where it is unknown",
         )
-    return column
+    return found
 
 
 def _all_numbers(cells: list[Any], name: str, field: str) -> FloatArray:
@@ -76,9 +83,13 @@ def _all_numbers(cells: list[Any], name: str, field: str) -> FloatArray:
         return np.array([_number(cell, f"{field}[{row}].{name}") for row, cell in enumerate(cells)])
 
 
-def _mostly_numeric_text(cells: list[Any]) -> bool:
+def _mostly_numeric_text(column: Column) -> bool:
     """Return whether a column of text is meant as numbers, so that what is none in it is a mistake."""
-    texts = [cell for cell in cells if cell not in MISSING]
+    if isinstance(column, Texts):
+        counts = np.bincount(column.codes[column.codes >= 0], minlength=len(column.words))
+        spelled = [_spelled(word) is not None for word in column.words]
+        return bool(len(counts)) and 2 * int(counts[spelled].sum()) > int(counts.sum())
+    texts = [cell for cell in column.cells() if cell not in MISSING]
     return bool(texts) and 2 * sum(_spelled(text) is not None for text in texts) > len(texts)
 
 
@@ -112,12 +123,24 @@ def _spelled(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def read_timestamps(rows: Sequence[Mapping[str, Any]], field: str) -> FloatArray:
+def read_timestamps(column: Column, field: str) -> FloatArray:
     """Return each row's moment in epoch seconds, UTC; NaN where it has none. Raises InvalidInputError."""
-    return np.array(
-        [_epoch(row.get(TIMESTAMP), f"{field}[{number}].{TIMESTAMP}") for number, row in enumerate(rows)],
-        dtype=np.float64,
-    )
+    where = f"{field}[{{}}].{TIMESTAMP}".format
+    if isinstance(column, Moments):
+        found = column.seconds
+    elif isinstance(column, Numbers) and column.values.dtype.kind != "b":
+        found = column.floats()
+    elif isinstance(column, Texts):
+        first = dict(zip(*(one.tolist() for one in np.unique(column.codes, return_index=True)), strict=True))
+        words = [_epoch(word, where(first.get(code, 0))) for code, word in enumerate(column.words)]
+        return np.array([*words, math.nan], dtype=np.float64)[column.codes]
+    else:
+        return np.array(
+            [_epoch(cell, where(row)) for row, cell in enumerate(column.cells())], dtype=np.float64
+        )
+    for row in np.flatnonzero(~((found >= EARLIEST_EPOCH) & (found <= LATEST_EPOCH)) & ~np.isnan(found))[:1]:
+        _epoch(float(found[row]), where(row))
+    return found
 
 
 def _epoch(cell: object, where: str) -> float:
@@ -147,26 +170,35 @@ def _iso_epoch(text: str, where: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def read_vms(rows: Sequence[Mapping[str, Any]], field: str) -> tuple[IntArray, tuple[str | int | None, ...]]:
+def read_vms(column: Column, field: str) -> tuple[IntArray, tuple[str | int | None, ...]]:
     """Return which VM each row is of, and the VMs as they were written. Raises InvalidInputError."""
-    codes: dict[str | int | None, int] = {}
-    found = np.empty(len(rows), dtype=np.intp)
-    for number, row in enumerate(rows):
-        vm = row.get(VM_ID)
+    if isinstance(column, Texts):
+        return _in_order(column.codes, column.words)
+    if isinstance(column, Numbers) and column.missing is None and column.values.dtype.kind in "iu":
+        known, codes = np.unique(column.values, return_inverse=True)
+        return _in_order(codes, tuple(known.tolist()))
+    found: dict[str | int | None, int] = {}
+    codes = np.empty(len(column), dtype=np.intp)
+    for number, vm in enumerate(column.cells()):
         if isinstance(vm, float) and vm.is_integer():
             vm = int(vm)
         if vm is not None and (isinstance(vm, bool) or not isinstance(vm, (str, int))):
             raise InvalidInputError(
                 f"{field}[{number}].{VM_ID}", f"is a {json_type(vm)}; give text or a whole number"
             )
-        found[number] = codes.setdefault(vm, len(codes))
-    return found, tuple(codes)
+        codes[number] = found.setdefault(vm, len(found))
+    return codes, tuple(found)
 
 
-def json_type(value: object) -> str:
-    """Return what a JSON value is called."""
-    names = {dict: "object", list: "list", str: "text", bool: "boolean", type(None): "null"}
-    return names.get(type(value), "number" if isinstance(value, numbers.Real) else type(value).__name__)
+def _in_order(
+    codes: NDArray[np.integer[Any]], names: Sequence[str | int]
+) -> tuple[IntArray, tuple[str | int | None, ...]]:
+    """Return codes and what they stand for in the order in which they come first; -1 stands for None."""
+    seen, first, place = np.unique(codes, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty(len(order), dtype=np.intp)
+    rank[order] = np.arange(len(order))
+    return rank[place], tuple(None if seen[at] < 0 else names[seen[at]] for at in order)
 
 
 def _shown(text: str) -> str:

@@ -20,7 +20,6 @@ from ai_engine.training.metrics import TrainingMetrics
 from ai_engine.training.progress import Part, Progress
 from ai_engine.training.request import TrainingRequest
 from ai_engine.training.results import Cleaning, TrainingResult
-from ai_engine.training.understanding import reading_of, understand
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +71,8 @@ def fit(request: TrainingRequest, rows: Sequence[Any], progress: Progress) -> Tr
         If the packages of the ``train`` extra are not installed.
     """
     require_training_packages()
+    from ai_engine.training.understanding import reading_of, understand  # needs them
+
     kind = find_kind(request.kind)
     recipe = kind.load_recipe()
     started, clock = datetime.now(UTC), perf_counter()

@@ -8,7 +8,7 @@ from ai_engine.domain.errors import MissingDependencyError
 
 EXTRA = "train"
 # What is imported, and what it is called in a package index.
-PACKAGES = {"numpy": "numpy", "sklearn": "scikit-learn"}
+PACKAGES = {"numpy": "numpy", "sklearn": "scikit-learn", "pyarrow": "pyarrow"}
 
 
 def require_training_packages() -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ai_engine.domain.errors import InvalidInputError
-from ai_engine.telemetry.recognition import recognise
 from ai_engine.training.estimators.protocol import RowEstimator
 from ai_engine.training.extras import require_training_packages
 
@@ -24,7 +23,7 @@ def predict(
         A `RowEstimator`, as the recipes of this package make, or any object with scikit-learn's ``predict``
         (which has no type of its own).
     rows : sequence
-        JSON objects, at least one.
+        JSON objects, or `Columns`; at least one.
     horizon : int, optional
         Steps ahead; for forecasters only.
     reading : callable, optional
@@ -45,18 +44,21 @@ def predict(
         If the packages of the ``train`` extra are not installed.
     """
     require_training_packages()
-    if not isinstance(rows, list) or not rows:
+    from ai_engine.telemetry.columns import Columns  # needs them
+    from ai_engine.telemetry.recognition import recognise
+
+    if not isinstance(rows, (list, Columns)) or not len(rows):
         raise InvalidInputError(
             "data", 'give a list of at least one row, each an object such as {"cpu": 12.5}'
         )
     if isinstance(model, RowEstimator):
         if reading is not None and (known := reading()):
             time, group = known.get("time_column"), known.get("group_column")
-            there = {name for row in rows if isinstance(row, Mapping) for name in row}
+            table = Columns.of(rows, "data")
             rows, _ = recognise(
-                rows,
-                time if time in there else None,
-                group if group in there else None,
+                table,
+                time if table.has(time) else None,
+                group if table.has(group) else None,
                 series=group is not None,
                 field="data",
             )

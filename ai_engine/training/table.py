@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import chain
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.telemetry.columns import MAX_CELLS, MAX_COLUMNS, Columns
 from ai_engine.training.arrays import FloatArray, IntArray
 from ai_engine.training.cells import (
     MISSING,
     TIMESTAMP,
     VM_ID,
     is_missing,
-    json_type,
     read_numbers,
     read_timestamps,
     read_vms,
 )
-
-# A ragged table of n rows can name n columns and ask for n * n cells of 8 bytes; these bounds hold it below
-# 1 GiB.
-MAX_COLUMNS: Final = 1_000
-MAX_CELLS: Final = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +81,8 @@ def read_table(
     Parameters
     ----------
     rows : sequence
-        JSON objects, checked here. ``timestamp`` is ISO 8601 (without a zone: UTC) or epoch seconds,
+        JSON objects, checked here, or `Columns`. ``timestamp`` is ISO 8601 (without a zone: UTC) or epoch
+        seconds,
         ``vm_id`` text or a whole number; any other key is a column. Booleans are numbers, a missing key,
         None and NaN are missing values, and text that spells a number is that number where the rest of its
         column are numbers.
@@ -109,32 +104,30 @@ def read_table(
     >>> table.numbers["cpu"].tolist(), table.cleaning
     ([1.0, 2.5], {'numeric_text_cells': 1})
     """
-    for number, row in enumerate(rows):
-        if not isinstance(row, Mapping):
-            raise InvalidInputError(
-                f"{field}[{number}]", f'is a {json_type(row)}, not an object such as {{"cpu": 12.5}}'
-            )
-    names = _column_names(rows, field, only)
+    given = Columns.of(rows, field)
+    names = _column_names(given, field, only)
     cleaning: dict[str, int] = {}
     columns: dict[str, FloatArray] = {}
     texts: dict[str, list[Any]] = {}  # raw labels may be any JSON value
     for name in names:
         if name in (TIMESTAMP, VM_ID):
             continue
-        cells = [row.get(name) for row in rows]
+        column = given.column(name)
         if name in raw:
-            texts[name] = cells
+            texts[name] = column.cells()
             continue
-        column = read_numbers(cells, name, field, cleaning)
-        if column is None:
-            texts[name] = [None if cell in MISSING else cell for cell in cells]
+        found = read_numbers(column, name, field, cleaning)
+        if found is None:
+            texts[name] = [None if cell in MISSING else cell for cell in column.cells()]
         else:
-            columns[name] = column
-    timestamps = read_timestamps(rows, field) if TIMESTAMP in names else None
+            columns[name] = found
+    timestamps = read_timestamps(given.column(TIMESTAMP), field) if TIMESTAMP in names else None
     vm_codes, vm_ids = (
-        read_vms(rows, field) if VM_ID in names else (np.zeros(len(rows), dtype=np.intp), (None,))
+        read_vms(given.column(VM_ID), field)
+        if VM_ID in names
+        else (np.zeros(len(given), dtype=np.intp), (None,))
     )
-    return Table(columns, texts, timestamps, vm_codes, vm_ids, np.arange(len(rows)), cleaning)
+    return Table(columns, texts, timestamps, vm_codes, vm_ids, np.arange(len(given)), cleaning)
 
 
 def with_timestamps_complete(table: Table) -> Table:
@@ -195,15 +188,14 @@ def iso_utc(epoch_seconds: float) -> str:
     return datetime.fromtimestamp(epoch_seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
-def _column_names(rows: Sequence[Mapping[str, Any]], field: str, only: Collection[str] | None) -> list[str]:
-    named = dict.fromkeys(chain.from_iterable(rows))
+def _column_names(given: Columns, field: str, only: Collection[str] | None) -> list[str]:
     # A set: rows may have a million keys, and a model a thousand columns.
     wanted = None if only is None else {*only, TIMESTAMP, VM_ID}
-    names = list(named) if wanted is None else [name for name in named if name in wanted]
-    if only is None and (len(names) > MAX_COLUMNS or len(names) * len(rows) > MAX_CELLS):
+    names = [name for name in given.names if wanted is None or name in wanted]
+    if only is None and (len(names) > MAX_COLUMNS or len(names) * len(given) > MAX_CELLS):
         raise InvalidInputError(
             field,
-            f"has {len(names):,} columns and {len(rows):,} rows; at most {MAX_COLUMNS:,} columns and "
+            f"has {len(names):,} columns and {len(given):,} rows; at most {MAX_COLUMNS:,} columns and "
             f"{MAX_CELLS:,} cells are taken. Give the same keys in every row, and fewer rows",
         )
     return names

@@ -70,7 +70,7 @@ def _train(order: dict[str, Any], progress: Progress) -> TrainingResult:
     """Train what an order (JSON values) says, and save it."""
     # Imported here: numpy reads the thread caps when it loads.
     from ai_engine.settings import Settings
-    from ai_engine.telemetry.readers import read_rows
+    from ai_engine.telemetry.readers import read_columns
     from ai_engine.telemetry.rows_file import RowsFile
     from ai_engine.training.engine import TrainingEngine
     from ai_engine.training.request import TrainingRequest
@@ -78,7 +78,8 @@ def _train(order: dict[str, Any], progress: Progress) -> TrainingResult:
 
     request = TrainingRequest.from_mapping(order["request"])
     progress(0.0, "reading the rows")
-    rows = read_rows(RowsFile.from_mapping(order["rows"]))
+    machine = request.group_column
+    rows = read_columns(RowsFile.from_mapping(order["rows"]), () if machine is None else (machine,))
     with open_registry(Settings(**order["settings"])) as registry:
         return TrainingEngine(registry).train(request, rows, progress)
 

@@ -20,7 +20,7 @@ from ai_engine.api.clients import STRETCH, WhileConnected
 from ai_engine.api.problems import RefusedError
 from ai_engine.api.request_body import SMALL, read_object
 from ai_engine.domain.errors import InvalidInputError
-from ai_engine.telemetry.readers import read_rows
+from ai_engine.telemetry.readers import read_columns
 from ai_engine.telemetry.rows_file import RowsFile
 from ai_engine.training.table import read_table
 from tests.api.serving import Served, serving, telemetry, train_body
@@ -169,7 +169,7 @@ def test_rows_of_many_keys_are_read_for_a_model_of_many_columns() -> None:
 def test_a_long_cell_is_no_number_at_once(tmp_path: Path) -> None:
     rows = tmp_path / "rows.csv"
     rows.write_text(f"a,b\n1.5,{'1' * 100_000}x\n")
-    assert read_rows(RowsFile(str(rows)))[0]["a"] == 1.5
+    assert read_columns(RowsFile(str(rows)))[0]["a"] == 1.5
 
 
 def test_a_path_is_as_long_as_names_are_and_no_longer(server: Served) -> None:

@@ -57,8 +57,8 @@ def imported(*places: str) -> Iterator[tuple[str, str]]:
                         yield CALLED.get(top, top.replace("_", "-")), str(path.relative_to(ROOT))
 
 
-# Imported only for who gives a frame of theirs, and so has them; Parquet says what to install.
-BROUGHT: Final = {"pandas": "", "polars": "", "pyarrow": ""}
+# Imported only for who gives a frame of theirs, and so has them.
+BROUGHT: Final = {"pandas": "", "polars": ""}
 PACKAGE: Final = sorted(set(imported("ai_engine")))
 
 

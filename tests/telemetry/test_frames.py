@@ -15,8 +15,8 @@ import pytest
 
 from ai_engine import InvalidInputError
 from ai_engine.telemetry import readers
-from ai_engine.telemetry.frames import frame_of, library_of, rows_of
-from ai_engine.telemetry.readers import read_rows
+from ai_engine.telemetry.frames import columns_from, frame_of, library_of
+from ai_engine.telemetry.readers import read_columns
 from ai_engine.telemetry.rows_file import RowsFile
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -32,7 +32,7 @@ def test_a_frame_of_pandas_becomes_rows() -> None:
             "on": [True, False],
         }
     )
-    assert rows_of(frame) == [
+    assert columns_from(frame) == [
         {"at": "2026-01-01T00:00:00+00:00", "cpu": 1.5, "n": 1, "host": "a", "on": True},
         {"at": None, "cpu": None, "n": None, "host": None, "on": False},
     ]
@@ -41,20 +41,20 @@ def test_a_frame_of_pandas_becomes_rows() -> None:
 @pytest.mark.parametrize(("name", "column"), [(None, "timestamp"), ("when", "when")])
 def test_an_index_of_moments_is_a_column(name: str | None, column: str) -> None:
     frame = pd.DataFrame({"cpu": [1]}, index=pd.DatetimeIndex([MOMENT], name=name))
-    assert rows_of(frame) == [{column: "2026-01-01T00:00:00+00:00", "cpu": 1}]
+    assert columns_from(frame) == [{column: "2026-01-01T00:00:00+00:00", "cpu": 1}]
 
 
 def test_an_arrow_table_and_rows_of_numpy_become_rows() -> None:
     table = pa.table({"t": [MOMENT, None], "cpu": [1, None]})
-    assert rows_of(table) == [{"t": "2026-01-01T00:00:00+00:00", "cpu": 1}, {"t": None, "cpu": None}]
+    assert columns_from(table) == [{"t": "2026-01-01T00:00:00+00:00", "cpu": 1}, {"t": None, "cpu": None}]
     odd = [{"a": np.float64("nan"), "b": np.int8(3), "c": Decimal("1.5"), "d": MOMENT}]
-    assert rows_of(odd) == [{"a": None, "b": 3, "c": 1.5, "d": "2026-01-01T00:00:00+00:00"}]
+    assert columns_from(odd) == [{"a": None, "b": 3, "c": 1.5, "d": "2026-01-01T00:00:00+00:00"}]
 
 
 @pytest.mark.parametrize("data", [None, 7, "rows", b"rows", {"cpu": [1]}, object()])
 def test_anything_else_is_refused(data: object) -> None:
     with pytest.raises(InvalidInputError, match="give a path, a DataFrame"):
-        rows_of(data)
+        columns_from(data)
     assert library_of(data) is None
 
 
@@ -75,12 +75,12 @@ def test_files_of_every_format_hold_the_same_rows(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
     (tmp_path / "parquet_without_its_name").write_bytes((tmp_path / "a.parquet").read_bytes())
     for file in sorted(tmp_path.iterdir()):
-        assert read_rows(RowsFile(str(file))) == rows, file.name
+        assert read_columns(RowsFile(str(file))) == rows, file.name
 
 
 def test_a_cell_may_hold_what_breaks_lines_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text('host,note\na,"one\u2028two\x0bthree"\n', encoding="utf-8")
-    assert read_rows(RowsFile(str(tmp_path / "a.csv"))) == [{"host": "a", "note": "one\u2028two\x0bthree"}]
+    assert read_columns(RowsFile(str(tmp_path / "a.csv"))) == [{"host": "a", "note": "one\u2028two\x0bthree"}]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_cell_may_hold_what_breaks_lines_elsewhere(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, data: bytes, told: str) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(InvalidInputError, match=told):
-        read_rows(RowsFile(str(tmp_path / name)))
+        read_columns(RowsFile(str(tmp_path / name)))
 
 
 @pytest.mark.parametrize(("most", "refused"), [(9_999, True), (10_000, False)])
@@ -107,7 +107,7 @@ def test_what_unpacks_to_too_much_is_refused(
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"t,cpu\n" + b"1,2\n" * 2_498 + b"  "))
     if refused:
         with pytest.raises(InvalidInputError, match="in parts"):
-            read_rows(RowsFile(str(tmp_path / "a.csv.gz")))
+            read_columns(RowsFile(str(tmp_path / "a.csv.gz")))
     else:
         with pytest.raises(InvalidInputError, match="has 1 cells"):  # it was read to the last line
-            read_rows(RowsFile(str(tmp_path / "a.csv.gz")))
+            read_columns(RowsFile(str(tmp_path / "a.csv.gz")))

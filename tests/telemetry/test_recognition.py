@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ai_engine import InvalidInputError
-from ai_engine.telemetry.recognition import GROUP_NAMES, TIME_NAMES, Source, recognise
+from ai_engine.telemetry.reading import Source
+from ai_engine.telemetry.recognition import GROUP_NAMES, TIME_NAMES, recognise
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SCALES = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}

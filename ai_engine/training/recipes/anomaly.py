@@ -25,6 +25,7 @@ import numpy as np
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.telemetry.columns import Columns
 from ai_engine.training.arrays import BoolArray, FloatArray, IntArray
 from ai_engine.training.encoding import EncodingV1
 from ai_engine.training.estimators.anomaly import AnomalyDetectorV1, AnomalyDetectorV2, rows_of_vms
@@ -61,7 +62,7 @@ ENOUGH_ANOMALIES: Final = 10
 FOLLOWING: Final = 0.5
 
 
-def train(request: TrainingRequest, rows: Sequence[Any], progress: Progress) -> Fitted:
+def train(request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted:
     """Return a fitted `AnomalyDetectorV2`; see `Recipe`."""
     progress(0.0, "reading the rows")
     label = request.target_columns[0] if request.target_columns else None
@@ -137,7 +138,7 @@ def train(request: TrainingRequest, rows: Sequence[Any], progress: Progress) -> 
     def mae_of(other: Any) -> float | None:  # any stored object may be asked for
         if not isinstance(other, (AnomalyDetectorV1, AnomalyDetectorV2)) or observed is None:
             return None
-        kept_back = [rows[number] for number in table.row_numbers[split.held_out]]
+        kept_back = rows.take(table.row_numbers[split.held_out])
         if isinstance(other, AnomalyDetectorV2):
             return float((other.judge_rows(kept_back).flags != observed).mean())
         return float((other.flags(other.encoding.matrix_of_rows(kept_back)) != observed).mean())
@@ -204,7 +205,7 @@ def _follow(vms: Sequence[FloatArray]) -> bool:
     return bool((steps.mean(axis=0) / spreads).mean() / 1.128 < FOLLOWING)
 
 
-def _read(rows: Sequence[Any], label: str | None) -> Table:
+def _read(rows: Columns, label: str | None) -> Table:
     table = in_time_order(read_table(rows))
     if label is not None:
         table = without_missing(_with_labels(table, label), label)

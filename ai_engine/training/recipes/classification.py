@@ -8,7 +8,7 @@ rows, and measured once on the held-out rows. There are no intervals, so ``confi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.telemetry.columns import Columns
 from ai_engine.training.arrays import FloatArray, IntArray
 from ai_engine.training.encoding import EncodingV1
 from ai_engine.training.estimators.tabular import ClassifierV1, label_name
@@ -44,7 +45,7 @@ ALGORITHMS: Final = {
 }
 
 
-def train(request: TrainingRequest, rows: Sequence[Any], progress: Progress) -> Fitted:
+def train(request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted:
     """Return a fitted `ClassifierV1`; see `Recipe`."""
     progress(0.0, "reading the rows")
     assert request.target_columns is not None
@@ -99,7 +100,7 @@ def train(request: TrainingRequest, rows: Sequence[Any], progress: Progress) -> 
     def mae_of(other: Any) -> float | None:  # any stored object may be asked for
         if not isinstance(other, ClassifierV1) or other.target != target:
             return None
-        kept_back = [rows[number] for number in table.row_numbers[split.held_out]]
+        kept_back = rows.take(table.row_numbers[split.held_out])
         return _wrong_labels(other, kept_back, classes, observed)
 
     return Fitted(
@@ -141,7 +142,7 @@ def _wrong_share(
     return float(np.concatenate(wrong).mean()) if wrong else 1.0
 
 
-def _wrong_labels(other: ClassifierV1, rows: list[Any], classes: Labels, observed: IntArray) -> float:
+def _wrong_labels(other: ClassifierV1, rows: Columns, classes: Labels, observed: IntArray) -> float:
     """Return the share of rows in which another classifier does not name the observed class."""
     named = [
         label_name(other.labels[code])

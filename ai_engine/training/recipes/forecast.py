@@ -20,6 +20,7 @@ from typing import Any, Final
 import numpy as np
 
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.telemetry.columns import Columns
 from ai_engine.training.arrays import IntArray
 from ai_engine.training.cells import TIMESTAMP, VM_ID
 from ai_engine.training.estimators.fleet import FleetForecasterV1
@@ -58,7 +59,7 @@ JUDGED_FROM: Final = 2
 MOST_TARGETS: Final = 100
 
 
-def train(request: TrainingRequest, rows: Sequence[Any], progress: Progress) -> Fitted:
+def train(request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted:
     """Return a fitted `ForecasterV1`; see `Recipe`."""
     progress(0.0, "reading the rows")
     table = in_time_order(read_table(rows))

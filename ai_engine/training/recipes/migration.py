@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
+from ai_engine.telemetry.columns import Columns
 from ai_engine.training.arrays import FloatArray, IntArray
 from ai_engine.training.encoding import EncodingV1
 from ai_engine.training.estimators.migration import MeanV1, MigrationV1
@@ -53,7 +54,7 @@ ENOUGH: Final = 20
 Folds = Sequence[tuple[IntArray, IntArray]]
 
 
-def train(request: TrainingRequest, rows: Sequence[Any], progress: Progress) -> Fitted:
+def train(request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted:
     """Return a fitted `MigrationV1`; see `Recipe`."""
     progress(0.0, "reading the rows")
     assert request.target_columns is not None
@@ -131,7 +132,7 @@ def train(request: TrainingRequest, rows: Sequence[Any], progress: Progress) -> 
             return metrics.mae  # once fitted again, it has seen these rows
         if not isinstance(other, MigrationV1) or other.target != target:
             return None
-        kept_back = [rows[number] for number in table.row_numbers[split.held_out]]
+        kept_back = rows.take(table.row_numbers[split.held_out])
         return float(np.abs(held_out - other.seconds(other.encoding.matrix_of_rows(kept_back))).mean())
 
     return Fitted(

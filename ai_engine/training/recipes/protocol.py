@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ai_engine.telemetry.columns import Columns
 from ai_engine.training.metrics import TargetMetrics
 from ai_engine.training.progress import Progress
 from ai_engine.training.request import TrainingRequest
@@ -61,16 +62,16 @@ class Fitted:
 class Recipe(Protocol):
     """How one kind of model is trained: read, choose, fit, measure. Does no I/O and keeps no state."""
 
-    def __call__(self, request: TrainingRequest, rows: Sequence[Any], progress: Progress) -> Fitted:
+    def __call__(self, request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted:
         """Return what was fitted and measured.
 
         Parameters
         ----------
         request : TrainingRequest
             What to train.
-        rows : sequence
-            The training table, one JSON object a row, with the time in ``timestamp`` and the machine in
-            ``vm_id`` where there are any; its cells are checked when they are read.
+        rows : Columns
+            The training table; as a sequence it is one JSON object a row. The time is in ``timestamp`` and
+            the machine in ``vm_id``, where there are any; cells are checked when they are read.
         progress : Progress
             Called at every stage.
 

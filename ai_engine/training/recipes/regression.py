@@ -9,7 +9,7 @@ interval. The chosen one is fitted on all training rows and measured once on the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from ai_engine.telemetry.columns import Columns
 from ai_engine.training.arrays import FloatArray
 from ai_engine.training.encoding import EncodingV1
 from ai_engine.training.estimators.tabular import RegressorV1
@@ -50,7 +51,7 @@ ALGORITHMS: Final = {
 }
 
 
-def train(request: TrainingRequest, rows: Sequence[Any], progress: Progress) -> Fitted:
+def train(request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted:
     """Return a fitted `RegressorV1`; see `Recipe`."""
     progress(0.0, "reading the rows")
     assert request.target_columns is not None
@@ -110,7 +111,7 @@ def train(request: TrainingRequest, rows: Sequence[Any], progress: Progress) -> 
     def mae_of(other: Any) -> float | None:  # any stored object may be asked for
         if not isinstance(other, RegressorV1) or other.target != target:
             return None
-        kept_back = [rows[number] for number in table.row_numbers[split.held_out]]
+        kept_back = rows.take(table.row_numbers[split.held_out])
         return float(np.abs(observed - other.values(other.encoding.matrix_of_rows(kept_back))).mean())
 
     return Fitted(

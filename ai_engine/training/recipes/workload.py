@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 
+from ai_engine.telemetry.columns import Columns
 from ai_engine.training.arrays import FloatArray
 from ai_engine.training.estimators.workload import WorkloadForecasterV1, bounds_of
 from ai_engine.training.fleet_selection import slots_of_a_day
@@ -27,7 +27,7 @@ STRONG: Final = 0.4
 IDLE: Final = 0.02
 
 
-def train(request: TrainingRequest, rows: Sequence[Any], progress: Progress) -> Fitted:
+def train(request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted:
     """Return a fitted `WorkloadForecasterV1`; see `Recipe`."""
     fitted = train_forecast(request, rows, Part(progress, 0.0, 0.9))
     progress(0.9, "telling the pattern of each VM")
