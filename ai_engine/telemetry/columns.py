@@ -220,6 +220,11 @@ class Columns(Sequence[Row]):
         """Tell whether there is a column of this name."""
         return name in self._columns
 
+    def check_size(self, field: str) -> None:
+        """Raise InvalidInputError where the table has more columns or cells than are taken."""
+        if len(self._columns) > MAX_COLUMNS or len(self._columns) * self._length > MAX_CELLS:
+            raise too_many(field, len(self._columns), self._length)
+
     def column(self, name: str) -> Column:
         """Return a column. Raises KeyError where there is none."""
         found = self._columns[name]
@@ -278,6 +283,15 @@ class Columns(Sequence[Row]):
         return NotImplemented
 
     __hash__ = None  # type: ignore[assignment]  # as a list has none
+
+
+def too_many(field: str, n_columns: int, n_rows: int) -> InvalidInputError:
+    """Return the error for a table that is larger than what is taken."""
+    return InvalidInputError(
+        field,
+        f"has {n_columns:,} columns and {n_rows:,} rows; at most {MAX_COLUMNS:,} columns and {MAX_CELLS:,} "
+        "cells are taken. Give the same keys in every row, and fewer rows",
+    )
 
 
 def json_type(value: object) -> str:

@@ -71,7 +71,7 @@ def read_csv(path: str, called: str, text_columns: Collection[str] = ()) -> Colu
     wanted = {*text_columns, *(name for name in names if name.lower() in GROUP_NAMES)}
     commas = delimiter == _SEMICOLON and _has_commas(text)
     layout = _Layout(names, delimiter, commas, quotes > 0, hexadecimal)
-    found = _by_block(path, layout, wanted)
+    found = _by_block(path, called, layout, wanted)
     return _by_line(path, called, text_columns) if found is None else found
 
 
@@ -97,7 +97,7 @@ def _head(called: str, text: str) -> tuple[str, list[str]]:
         raise InvalidInputError(FIELD, f"{called}, line {lines.line_num}: {error}") from None
     if len(names) > MAX_COLUMNS:
         raise InvalidInputError(
-            FIELD, f"{called} has {len(names):,} columns; give at most {MAX_COLUMNS:,} of them"
+            FIELD, f"{called} has more than {MAX_COLUMNS:,} columns; give at most so many of them"
         )
     if "" in names or len(set(names)) < len(names):
         shown = f"{names[:20]}{' and more' if len(names) > 20 else ''}"
@@ -111,7 +111,7 @@ def _has_commas(text: str) -> bool:
     return any(_DECIMAL_COMMA.fullmatch(cell) for cell in cells)
 
 
-def _by_block(path: str, layout: _Layout, text_columns: Collection[str]) -> Columns | None:
+def _by_block(path: str, called: str, layout: _Layout, text_columns: Collection[str]) -> Columns | None:
     """Return what Arrow reads; None where it cannot, and the line is to be found that is to blame."""
     import pyarrow as pa
 
@@ -146,7 +146,7 @@ def _by_block(path: str, layout: _Layout, text_columns: Collection[str]) -> Colu
             continue
         texts = column_of(_stripped(column))
         assert isinstance(texts, Texts)
-        found[name] = texts if name in text_columns else _typed(texts, layout.delimiter)
+        found[name] = texts if name in text_columns else _typed(texts, layout.delimiter, name, called)
     return Columns(found, len(next(iter(found.values()))))
 
 
@@ -194,7 +194,7 @@ def _by_line(path: str, called: str, text_columns: Collection[str]) -> Columns:
     for name, column, known in zip(names, codes, words, strict=True):
         texts = without_missing(Texts(np.array(column, dtype=np.int32), tuple(known)))
         is_text = name in text_columns or name.lower() in GROUP_NAMES
-        found[name] = texts if is_text else _typed(texts, delimiter)
+        found[name] = texts if is_text else _typed(texts, delimiter, name, called)
     return Columns(found, len(codes[0]))
 
 
@@ -228,11 +228,17 @@ def _lines(called: str, text: str, delimiter: str, n_columns: int) -> Iterator[l
         raise InvalidInputError(FIELD, f"{called}, line {lines.line_num}: {error}") from None
 
 
-def _typed(texts: Texts, delimiter: str) -> Column:
+def _typed(texts: Texts, delimiter: str, name: str, called: str) -> Column:
     """Return text as numbers where every word is one or says that there is none."""
     found = [number_of(word, delimiter == _SEMICOLON) for word in texts.words]
+    if [one for one in found if isinstance(one, str)] == [name] and len(found) > 1:
+        row = int(np.flatnonzero(texts.codes == texts.words.index(name))[0])
+        raise InvalidInputError(
+            FIELD, f"{called} has its header once more, behind {row:,} rows; remove that line"
+        )
     if any(isinstance(one, str) for one in found):
-        return without_missing(texts, "nan")
+        spelled = map(str.lower, _MISSING) if name.lower() in TIME_NAMES else ("nan",)
+        return without_missing(texts, *spelled)
     whole = any(isinstance(one, int) for one in found) and all(
         isinstance(one, (int, type(None))) for one in found
     )

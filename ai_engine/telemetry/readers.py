@@ -14,9 +14,9 @@ from typing import IO, Any, Final
 
 from ai_engine.domain.errors import InvalidInputError, MissingDependencyError
 from ai_engine.telemetry.arrow import column_of, columns_of
-from ai_engine.telemetry.columns import MAX_CELLS, MAX_COLUMNS, Column, Columns
+from ai_engine.telemetry.columns import MAX_CELLS, MAX_COLUMNS, Column, Columns, too_many
 from ai_engine.telemetry.csv_reader import FIELD, read_csv
-from ai_engine.telemetry.recognition import TIME_NAMES
+from ai_engine.telemetry.json_lines import read_json_lines
 from ai_engine.telemetry.rows_file import FORMATS, RowsFile
 
 # What a file may come to once it is unpacked: a few bytes of gzip may be any number of zeros.
@@ -73,7 +73,7 @@ def _read(path: str, file: RowsFile, text_columns: Collection[str]) -> Columns:
         case "json":
             return _from_json(file.called, path)
         case "jsonl":
-            return _from_lines(file.called, path)
+            return read_json_lines(path, file.called)
         case _:
             return read_csv(path, file.called, text_columns)
 
@@ -152,50 +152,24 @@ def _check_size(called: str, file: Any) -> None:
             FIELD, f"{called} unpacks to {unpacked:,} bytes; give it in parts of at most {MOST_BYTES:,}"
         )
     if metadata.num_columns > MAX_COLUMNS or metadata.num_columns * metadata.num_rows > MAX_CELLS:
-        raise InvalidInputError(
-            FIELD,
-            f"{called} has {metadata.num_columns:,} columns and {metadata.num_rows:,} rows; at most "
-            f"{MAX_COLUMNS:,} columns and {MAX_CELLS:,} cells are taken",
-        )
+        raise too_many(FIELD, metadata.num_columns, metadata.num_rows)
 
 
 def _from_json(called: str, path: str) -> Columns:
-    rows = _parsed(called, _text(called, path), 1)
+    try:
+        rows = json.loads(_text(called, path), parse_constant=lambda _: None)
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, InvalidInputError):
+            raise
+        where = getattr(error, "lineno", 1)
+        raise InvalidInputError(
+            FIELD, f"{called}, line {where}: not JSON ({getattr(error, 'msg', error)})"
+        ) from None
     if isinstance(rows, dict) and BODY_FIELD in rows:
         rows = rows[BODY_FIELD]
     if not isinstance(rows, list):
         raise InvalidInputError(FIELD, f"{called} is JSON, but not a list of objects")
     return Columns.of(rows)
-
-
-def _from_lines(called: str, path: str) -> Columns:
-    import pyarrow as pa
-    import pyarrow.json as pj
-
-    options = pj.ReadOptions(block_size=_BLOCK)
-    try:
-        table = pj.read_json(path, read_options=options)
-        moments = [
-            name
-            for name, kind in zip(table.schema.names, table.schema.types, strict=True)
-            if pa.types.is_temporal(kind) and name.lower() not in TIME_NAMES
-        ]
-        if moments:
-            as_text = pa.schema([(name, pa.string()) for name in moments])
-            table = pj.read_json(path, options, pj.ParseOptions(explicit_schema=as_text))
-        return columns_of(table)
-    except pa.ArrowException:  # values of several types under one name, or a line that is no object
-        return Columns.of(list(_objects(called, _text(called, path))))
-
-
-def _objects(called: str, text: str) -> Iterator[dict[str, Any]]:
-    """Yield the objects of JSON lines."""
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            row = _parsed(called, line, number)
-            if not isinstance(row, dict):
-                raise InvalidInputError(FIELD, f"{called}, line {number}: not an object")
-            yield row
 
 
 def _text(called: str, path: str) -> str:
@@ -207,15 +181,4 @@ def _text(called: str, path: str) -> str:
     except UnicodeDecodeError as error:
         raise InvalidInputError(
             FIELD, f"{called} is not UTF-8 from byte {error.start} on; save it as UTF-8"
-        ) from None
-
-
-def _parsed(called: str, text: str, line: int) -> Any:
-    """Return the value of JSON text (any JSON value); `line` is where it starts."""
-    try:
-        return json.loads(text, parse_constant=lambda _: None)
-    except (ValueError, RecursionError) as error:
-        where = line + getattr(error, "lineno", 1) - 1
-        raise InvalidInputError(
-            FIELD, f"{called}, line {where}: not JSON ({getattr(error, 'msg', error)})"
         ) from None

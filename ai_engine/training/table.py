@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ai_engine.domain.errors import InvalidInputError
-from ai_engine.telemetry.columns import MAX_CELLS, MAX_COLUMNS, Columns
+from ai_engine.telemetry.columns import Columns
 from ai_engine.training.arrays import FloatArray, IntArray
 from ai_engine.training.cells import (
     MISSING,
@@ -105,7 +104,11 @@ def read_table(
     ([1.0, 2.5], {'numeric_text_cells': 1})
     """
     given = Columns.of(rows, field)
-    names = _column_names(given, field, only)
+    if only is None:
+        given.check_size(field)
+    # A set: rows may have a million keys, and a model a thousand columns.
+    wanted = None if only is None else {*only, TIMESTAMP, VM_ID}
+    names = [name for name in given.names if wanted is None or name in wanted]
     cleaning: dict[str, int] = {}
     columns: dict[str, FloatArray] = {}
     texts: dict[str, list[Any]] = {}  # raw labels may be any JSON value
@@ -186,16 +189,3 @@ def iso_utc(epoch_seconds: float) -> str:
     '2026-01-01T00:00:00Z'
     """
     return datetime.fromtimestamp(epoch_seconds, UTC).isoformat().replace("+00:00", "Z")
-
-
-def _column_names(given: Columns, field: str, only: Collection[str] | None) -> list[str]:
-    # A set: rows may have a million keys, and a model a thousand columns.
-    wanted = None if only is None else {*only, TIMESTAMP, VM_ID}
-    names = [name for name in given.names if wanted is None or name in wanted]
-    if only is None and (len(names) > MAX_COLUMNS or len(names) * len(given) > MAX_CELLS):
-        raise InvalidInputError(
-            field,
-            f"has {len(names):,} columns and {len(given):,} rows; at most {MAX_COLUMNS:,} columns and "
-            f"{MAX_CELLS:,} cells are taken. Give the same keys in every row, and fewer rows",
-        )
-    return names

@@ -31,7 +31,9 @@ def understand(request: TrainingRequest, rows: Sequence[Any], kind: Kind) -> tup
     """
     if not len(rows):
         raise InvalidInputError(ROWS, "has no row; give rows, each with cells such as timestamp and cpu")
-    table, source = recognise(rows, request.time_column, request.group_column, kind.is_series)
+    given = Columns.of(rows, ROWS)
+    given.check_size(ROWS)
+    table, source = recognise(given, request.time_column, request.group_column, kind.is_series)
     if kind.is_series and source.group_column is None:
         check_one_machine(table, source.time_column)
     return table, source

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ai_engine.domain.errors import InvalidInputError
-from ai_engine.telemetry import csv_reader, readers
+from ai_engine.telemetry import csv_reader, json_lines, readers
 from ai_engine.telemetry.columns import MAX_COLUMNS, Cells, Column, Moments, Numbers, Texts
 from ai_engine.telemetry.csv_reader import number_of
 from ai_engine.telemetry.readers import read_columns
@@ -204,9 +204,10 @@ def test_so_many_columns_are_taken_and_no_more(tmp_path: Path, count: int, refus
     names = [f"c{number}" for number in range(count)]
     (tmp_path / "a.csv").write_text(",".join(names) + "\n" + ",".join("1" for _ in names) + "\n")
     pq.write_table(pa.table({name: [1] for name in names}), tmp_path / "a.parquet")
-    for file in ("a.csv", "a.parquet"):
+    (tmp_path / "a.jsonl").write_text(json.dumps(dict.fromkeys(names, 1)))
+    for file in ("a.csv", "a.parquet", "a.jsonl"):
         if refused:
-            with pytest.raises(InvalidInputError, match="1,001 columns"):
+            with pytest.raises(InvalidInputError, match=r"(more than 1,000|1,001) columns"):
                 read_columns(RowsFile(str(tmp_path / file)))
         else:
             assert len(read_columns(RowsFile(str(tmp_path / file))).names) == count
@@ -230,3 +231,65 @@ def test_lines_of_several_types_are_read_one_by_one(tmp_path: Path) -> None:
     found = read_columns(RowsFile(str(tmp_path / "a.jsonl")))
     assert isinstance(found.column("a"), Cells)
     assert found.column("a").cells() == [1, "one", None]
+
+
+def test_lines_whose_keys_all_differ_are_refused_before_they_fill_the_memory(tmp_path: Path) -> None:
+    lines = [json.dumps({f"c{number}": 1}) for number in range(20_000)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    with pytest.raises(InvalidInputError, match="1,001 columns and 1,001 rows"):
+        read_columns(RowsFile(str(tmp_path / "a.jsonl")))
+
+
+CELLS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.integers(-5, 5),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=5),
+    st.sampled_from(["2026-01-01", "2026-01-01T00:00:00Z", "nan"]),
+    st.lists(st.integers(0, 3), max_size=2),
+)
+
+
+@given(
+    st.lists(st.dictionaries(st.sampled_from(["a", "b", "note", "c.d"]), CELLS), min_size=1, max_size=8),
+    st.sampled_from([1, 40]),
+)
+@settings(max_examples=300, deadline=None)
+def test_lines_of_json_are_what_was_written(rows: list[dict[str, Any]], repeated: int) -> None:
+    written = rows * repeated
+    names = dict.fromkeys(name for row in written for name in row)
+    with tempfile.NamedTemporaryFile(suffix=".jsonl") as file:
+        file.write("\n".join(map(json.dumps, written)).encode())
+        file.flush()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(json_lines, "_SAMPLE", 64)
+            found = read_columns(RowsFile(file.name))
+    assert len(found) == len(written)
+    for name in names:
+        expected = [None if row.get(name) == "" else row.get(name) for row in written]
+        cells = [None if cell == "" else cell for cell in found.column(name).cells()]
+        assert cells == expected, name
+        if all(isinstance(cell, (bool, int, type(None))) for cell in expected):
+            assert list(map(type, cells)) == list(map(type, expected))
+
+
+@pytest.mark.parametrize(
+    ("late", "kind"), [(0.5, float), (7, int), (2**60, int), (True, int), ("x", int)], ids=str
+)
+def test_whole_numbers_stay_whole_where_all_are(tmp_path: Path, late: Any, kind: type) -> None:
+    rows = [{"n": number % 3, "other": number} for number in range(3000)] + [{"n": late, "other": 2**52}]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = read_columns(RowsFile(str(tmp_path / "a.jsonl")))
+    assert found.column("n").cells()[-1] == late
+    assert type(found.column("n").cells()[0]) is kind
+    assert found.column("other").cells() == [row["other"] for row in rows]
+    assert type(found.column("other").cells()[0]) is int
+
+
+def test_a_header_that_stands_twice_is_told_with_its_row(tmp_path: Path) -> None:
+    table = "t,cpu\n" + "1,2\n" * 5
+    (tmp_path / "a.csv").write_text(table * 2)
+    with pytest.raises(InvalidInputError, match="header once more, behind 5 rows"):
+        read_columns(RowsFile(str(tmp_path / "a.csv")))
