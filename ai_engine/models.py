@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from types import TracebackType
@@ -406,6 +406,9 @@ class ModelManager:
         validation_split: float = 0.2,
         hyperparameters: Mapping[str, Any] | None = None,
         activate: bool | str = True,
+        rename: Mapping[str, str] | None = None,
+        preset: str | None = None,
+        progress: Callable[[float, str], None] | None = None,
     ) -> TrainedVersion:
         """Train a model on rows, measure it on rows that the fit never saw, and save it as a new version.
 
@@ -429,6 +432,12 @@ class ModelManager:
             Of the kind.
         activate : bool, "if_better" or "always"
             With True, one that is worse than its baseline does not take the place of one that is better.
+        rename : mapping of str to str, optional
+            Columns to names of yours; a prediction takes either.
+        preset : str, optional
+            ``node_exporter``, ``libvirt_exporter`` or ``vcenter``, whose names of columns are known.
+        progress : callable, optional
+            Is told what share is done, 0 to 1, and what comes next; what it raises ends the training.
 
         Raises
         ------
@@ -450,6 +459,9 @@ class ModelManager:
             validation_split=validation_split,
             hyperparameters=hyperparameters,
             activate=activate,
+            rename=rename,
+            preset=preset,
+            progress=progress,
         )
 
     def predict(self, name: str, data: Any, *, version: str | None = None, horizon: int | None = None) -> Any:

@@ -47,6 +47,10 @@ class TrainRequest(Request):
         None, description="Default: `vm_id`, or another usual name of a machine."
     )
     activate: bool | Literal["if_better", "always"] = True
+    rename: dict[str, str] | None = Field(None, description="Columns of the rows to names of yours.")
+    preset: Literal["node_exporter", "libvirt_exporter", "vcenter"] | None = Field(
+        None, description="An exporter whose names of columns are known."
+    )
 
 
 class ActivateRequest(Request):
@@ -150,6 +154,7 @@ class Reading(Reply):
     targets: list[str]
     ignored: list[IgnoredColumn]
     repaired: dict[str, int] = Field(description="What was done, to how many rows or cells.")
+    renamed: dict[str, str] = Field(description="Columns as they were called, and as they are called now.")
 
 
 class TrainReply(Reply):

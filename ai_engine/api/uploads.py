@@ -148,14 +148,16 @@ def _share(text: str) -> float | str:
         return text  # refused by its name, as any other
 
 
-def _settings(text: str) -> Any:
-    """Return JSON values."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise InvalidInputError(
-            "hyperparameters", 'is not JSON; give an object such as {"horizon": 12}'
-        ) from None
+def _object_of(name: str, example: str) -> Callable[[str], Any]:
+    """Return a parser of parameters that are JSON (any values)."""
+
+    def parsed(text: str) -> Any:
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            raise InvalidInputError(name, f"is not JSON; give an object such as {example}") from None
+
+    return parsed
 
 
 def _activation(text: str) -> bool | str:
@@ -165,6 +167,7 @@ def _activation(text: str) -> bool | str:
 _PARSED: Final[Mapping[str, Callable[[str], Any]]] = {
     "target_columns": _names,
     "validation_split": _share,
-    "hyperparameters": _settings,
+    "hyperparameters": _object_of("hyperparameters", '{"horizon": 12}'),
+    "rename": _object_of("rename", '{"cpu_usage_pct": "cpu"}'),
     "activate": _activation,
 }

@@ -20,6 +20,7 @@ from ai_engine.cli.options import STORAGE, TRAINING, AsJson, Name, with_settings
 from ai_engine.cli.output import print_facts, print_json, print_table
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.settings import Settings
+from ai_engine.telemetry.presets import PRESETS
 from ai_engine.telemetry.rows_file import RowsFile
 from ai_engine.training.kinds import BUILT_IN
 from ai_engine.training.progress import Progress
@@ -67,6 +68,14 @@ def train(
         str | None,
         typer.Option("--group-column", help="The column that says of which machine.", show_default=False),
     ] = None,
+    rename: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN=NAME", help="Another name for a column; may be given again."),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help=f"Whose names of columns are known: {', '.join(PRESETS)}.", show_default=False),
+    ] = None,
     validation_split: Annotated[float, typer.Option(help="Share of the rows to measure on.")] = 0.2,
     horizon: Annotated[
         int | None, typer.Option(help="Steps that a forecast reaches.", show_default=False)
@@ -96,6 +105,8 @@ def train(
             "target_columns": target or None,
             "time_column": time,
             "group_column": group,
+            "rename": dict(_pair(text, "--rename", "COLUMN=NAME") for text in rename or []),
+            "preset": preset,
             "validation_split": validation_split,
             "hyperparameters": hyperparameters,
             "activate": "if_better" if if_better else not no_activate,
@@ -133,14 +144,19 @@ def _assignments(given: list[str]) -> dict[str, Any]:
     """Return ``NAME=VALUE`` texts as JSON values; a value that is not JSON is text."""
     found: dict[str, Any] = {}
     for text in given:
-        name, equals, value = text.partition("=")
-        if not (name and equals):
-            raise InvalidInputError("--set", f"{text!r} is not of the form NAME=VALUE")
+        name, value = _pair(text, "--set", "NAME=VALUE")
         try:
             found[name] = json.loads(value)
         except ValueError:
             found[name] = value
     return found
+
+
+def _pair(text: str, option: str, form: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise InvalidInputError(option, f"{text!r} is not of the form {form}")
+    return name, value
 
 
 @contextmanager

@@ -17,11 +17,14 @@ class Source:
         As the caller's rows call them; None where they have none.
     time_unit : str or None
         ``iso8601``, ``s``, ``ms``, ``us`` or ``ns``.
+    renamed : mapping of str to str
+        Columns as they were called, and as they are called now.
     """
 
     time_column: str | None
     group_column: str | None
     time_unit: str | None
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class Reading:
             "time_column": self.source.time_column,
             "group_column": self.source.group_column,
             "time_unit": self.source.time_unit,
+            "renamed": dict(self.source.renamed),
             "interval_seconds": self.interval_seconds,
             "groups": self.groups,
             "rows_used": self.rows_used,
@@ -82,7 +86,9 @@ class Reading:
     def from_mapping(cls, given: Mapping[str, Any]) -> Reading:
         """Return what `to_mapping` wrote (JSON values). Raises KeyError for anything else."""
         return cls(
-            source=Source(given["time_column"], given["group_column"], given["time_unit"]),
+            source=Source(
+                given["time_column"], given["group_column"], given["time_unit"], given.get("renamed", {})
+            ),
             interval_seconds=given["interval_seconds"],
             groups=given["groups"],
             rows_used=given["rows_used"],
@@ -113,6 +119,7 @@ class Reading:
             time = f"a row every {self.interval_seconds:g} s ({source.time_column}, {source.time_unit})"
         predicting = f", predicting {', '.join(self.targets)}" if self.targets else ""
         lines = [f"read as {machines}, {time}; {self.rows_used:,} rows used{predicting}"]
-        notes = [f"{one.column} is ignored: {one.why}" for one in self.ignored]
+        notes = [f"{name} is called {new}" for name, new in source.renamed.items()]
+        notes += [f"{one.column} is ignored: {one.why}" for one in self.ignored]
         notes += [f"{what.replace('_', ' ')}: {count:,}" for what, count in self.repaired.items()]
         return lines + (["; ".join(notes)] if notes else [])

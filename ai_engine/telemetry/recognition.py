@@ -78,8 +78,8 @@ def recognise(
     >>> found, source = recognise([{"time": 1767225600000, "instance": "a:9100", "cpu": 1}])
     >>> list(found)
     [{'timestamp': 1767225600.0, 'vm_id': 'a:9100', 'cpu': 1}]
-    >>> source
-    Source(time_column='time', group_column='instance', time_unit='ms')
+    >>> source.time_column, source.group_column, source.time_unit
+    ('time', 'instance', 'ms')
     """
     table = Columns.of(rows, field)
     time = _named(time_column, table.names, "time_column")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -70,6 +70,9 @@ def train(
     validation_split: float,
     hyperparameters: Mapping[str, Any] | None,
     activate: bool | str,
+    rename: Mapping[str, str] | None,
+    preset: str | None,
+    progress: Callable[[float, str], None] | None,
 ) -> TrainedVersion:
     """Train on data of any shape; see `ModelManager.train`."""
     request = TrainingRequest(
@@ -81,9 +84,16 @@ def train(
         validation_split=validation_split,
         hyperparameters=dict(hyperparameters or {}),
         activate=activate,
+        rename=rename or {},
+        preset=preset,
     )
+
+    def tell(fraction: float, message: str) -> None:
+        if progress is not None:
+            progress(fraction, message)
+
     table = table_of(data, group_column)
-    result = TrainingEngine(registry).train(request, table, lambda _fraction, _message: None)
+    result = TrainingEngine(registry).train(request, table, tell)
     return TrainedVersion(
         model_id=result.model_id,
         name=result.name,

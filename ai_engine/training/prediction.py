@@ -46,6 +46,7 @@ def predict(
     require_training_packages()
     from ai_engine.telemetry.columns import Columns  # needs them
     from ai_engine.telemetry.recognition import recognise
+    from ai_engine.telemetry.renaming import renamed_again
 
     if not isinstance(rows, (list, Columns)) or not len(rows):
         raise InvalidInputError(
@@ -54,7 +55,7 @@ def predict(
     if isinstance(model, RowEstimator):
         if reading is not None and (known := reading()):
             time, group = known.get("time_column"), known.get("group_column")
-            table = Columns.of(rows, "data")
+            table = renamed_again(Columns.of(rows, "data"), known.get("renamed", {}))
             rows, _ = recognise(
                 table,
                 time if table.has(time) else None,

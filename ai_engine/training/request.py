@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.domain.names import check_name
+from ai_engine.telemetry.presets import PRESETS
 from ai_engine.training.hyperparameters import complete
 from ai_engine.training.kinds import Kind, find_kind, known
 
@@ -16,7 +17,7 @@ _ACTIVATE: Final = ("if_better", "always")
 ROWS: Final = "training_data"
 FIELDS: Final = (
     *("model_type", "name", "target_columns", "time_column", "group_column", "validation_split"),
-    *("hyperparameters", "activate"),
+    *("hyperparameters", "activate", "rename", "preset"),
 )
 _ATTRIBUTES: Final = {"model_type": "kind"}
 
@@ -41,6 +42,11 @@ class TrainingRequest:
         The share of the rows that is held out to measure on, above 0 and below 1.
     hyperparameters : dict
         Complete after construction: the given ones, and the kind's defaults (any JSON value).
+    rename : mapping of str to str
+        Columns as the rows call them, and as they are called from then on: in every other field, in the
+        answer, and in the model.
+    preset : str or None
+        An exporter whose names are known, see `ai_engine.telemetry.presets`.
     activate : bool, "if_better" or "always"
         Whether the new version becomes the active one. With True one that is worse than its baseline does not
         take the place of one that is better than that.
@@ -61,6 +67,8 @@ class TrainingRequest:
     validation_split: float = 0.2
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     activate: bool | str = True
+    rename: Mapping[str, str] = field(default_factory=dict)
+    preset: str | None = None
 
     def __post_init__(self) -> None:
         kind = find_kind(self.kind)
@@ -69,6 +77,7 @@ class TrainingRequest:
             "target_columns": _checked_targets(kind, self.target_columns),
             "validation_split": _checked_split(self.validation_split),
             "hyperparameters": complete(kind.name, kind.settings, self.hyperparameters),
+            "rename": _checked_names(self.rename),
         }
         for attribute, value in checked.items():
             object.__setattr__(self, attribute, value)
@@ -76,6 +85,8 @@ class TrainingRequest:
             raise InvalidInputError(
                 "activate", f'give true, false, "if_better" or "always", not {self.activate!r}'
             )
+        if self.preset is not None and self.preset not in PRESETS:
+            raise InvalidInputError("preset", f"give one of {', '.join(PRESETS)}, not {self.preset!r:.80}")
         for what in ("time_column", "group_column"):
             column = getattr(self, what)
             if column is not None and not isinstance(column, str):
@@ -88,8 +99,7 @@ class TrainingRequest:
         Parameters
         ----------
         given : mapping
-            ``model_type``, and any of ``name``, ``target_columns``, ``time_column``, ``group_column``,
-            ``validation_split``, ``hyperparameters``, ``activate`` (any JSON values).
+            ``model_type``, and any of the other FIELDS (any JSON values).
 
         Raises
         ------
@@ -135,6 +145,8 @@ class TrainingRequest:
             "validation_split": self.validation_split,
             "hyperparameters": dict(self.hyperparameters),
             "activate": self.activate,
+            "rename": dict(self.rename),
+            "preset": self.preset,
         }
 
     @property
@@ -177,6 +189,16 @@ def _checked_targets(kind: Kind, targets: object) -> tuple[str, ...] | None:
             "target_columns", f"{kind.name} has {most}, not {len(targets)}; train one model each"
         )
     return tuple(targets)
+
+
+def _checked_names(rename: object) -> dict[str, str]:
+    if rename is None:
+        return {}
+    if not isinstance(rename, Mapping) or not all(
+        isinstance(name, str) and isinstance(new, str) and new for name, new in rename.items()
+    ):
+        raise InvalidInputError("rename", 'give an object of names such as {"cpu_usage_pct": "cpu"}')
+    return dict(rename)
 
 
 def _checked_split(split: object) -> float:

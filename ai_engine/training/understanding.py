@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from ai_engine.telemetry.columns import Columns, Floats, Numbers
 from ai_engine.telemetry.interleaving import check_one_machine
 from ai_engine.telemetry.reading import Ignored, Reading, Source
 from ai_engine.telemetry.recognition import machines_of, recognise, times_of
+from ai_engine.telemetry.renaming import renamed
 from ai_engine.training.arrays import IntArray
 from ai_engine.training.kinds import Kind
 from ai_engine.training.request import ROWS, TrainingRequest
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def understand(request: TrainingRequest, rows: Sequence[Any], kind: Kind) -> tuple[Columns, Source]:
-    """Return a table with its time and machine under our names, and where they stood.
+    """Return a table with its time, its machine and what was renamed under our names, and where it stood.
 
     Raises
     ------
@@ -33,10 +35,11 @@ def understand(request: TrainingRequest, rows: Sequence[Any], kind: Kind) -> tup
         raise InvalidInputError(ROWS, "has no row; give rows, each with cells such as timestamp and cpu")
     given = Columns.of(rows, ROWS)
     given.check_size(ROWS)
-    table, source = recognise(given, request.time_column, request.group_column, kind.is_series)
+    named, renames = renamed(given, request.preset, request.rename)
+    table, source = recognise(named, request.time_column, request.group_column, kind.is_series)
     if kind.is_series and source.group_column is None:
         check_one_machine(table, source.time_column)
-    return table, source
+    return table, replace(source, renamed=renames)
 
 
 def reading_of(table: Columns, source: Source, fitted: Fitted) -> Reading:

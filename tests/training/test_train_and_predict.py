@@ -197,3 +197,67 @@ def test_any_model_predicts_and_an_unknown_one_is_told(engine: ModelManager) -> 
     assert engine.predict("line", pd.DataFrame({"x": [3.0]}))["value"][0] == pytest.approx(6.0)
     with pytest.raises(VersionNotFoundError):
         engine.predict("line", [{"x": 1}], version="9")
+
+
+def test_columns_may_have_names_of_ones_own_and_a_prediction_takes_either(engine: ModelManager) -> None:
+    frame = telemetry()
+    plain = engine.train(frame, model_type="resource_prediction", hyperparameters=QUICK)
+    theirs = frame.rename(columns={"cpu": "node_load1", "mem": "used pct"})
+    done = engine.train(
+        theirs,
+        model_type="resource_prediction",
+        name="renamed",
+        target_columns=["load_1m"],
+        rename={"used pct": "mem"},
+        preset="node_exporter",
+        hyperparameters=QUICK,
+    )
+    assert done.reading["renamed"] == {"node_load1": "load_1m", "used pct": "mem"}
+    assert done.reading["targets"] == ["load_1m"]
+    by_target = plain.performance_metrics["by_target"]
+    assert done.performance_metrics["mae"] == by_target["cpu"]["mae"]
+    under_theirs = engine.predict("renamed", theirs.tail(40), horizon=2)
+    ours = theirs.rename(columns={"node_load1": "load_1m", "used pct": "mem"})
+    pd.testing.assert_frame_equal(engine.predict("renamed", ours.tail(40), horizon=2), under_theirs)
+    assert list(under_theirs["load_1m"]) == list(
+        engine.predict("resource_predictor", frame.tail(40), horizon=2)["cpu"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "field", "says"),
+    [
+        ({"rename": {"gpu": "cpu"}}, "rename", "there is no column 'gpu'"),
+        ({"rename": {"mem": "cpu"}}, "rename", "two columns would be called 'cpu'"),
+        ({"rename": {"mem": ""}}, "rename", "an object of names"),
+        ({"rename": ["mem"]}, "rename", "an object of names"),
+        ({"preset": "prometheus"}, "preset", "node_exporter"),
+    ],
+)
+def test_names_that_cannot_be_given_are_refused(
+    engine: ModelManager, more: dict[str, Any], field: str, says: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=says) as refused:
+        engine.train(telemetry(), model_type="resource_prediction", hyperparameters=QUICK, **more)
+    assert refused.value.field == field
+
+
+def test_how_far_it_is_is_told_and_what_is_raised_there_ends_it(engine: ModelManager) -> None:
+    told: list[tuple[float, str]] = []
+    engine.train(
+        telemetry(),
+        model_type="resource_prediction",
+        hyperparameters=QUICK,
+        progress=lambda fraction, message: told.append((fraction, message)),
+    )
+    assert [fraction for fraction, _ in told] == sorted(fraction for fraction, _ in told)
+    assert told[-1] == (1.0, "done")
+
+    def stop(fraction: float, message: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        engine.train(
+            telemetry(), model_type="resource_prediction", name="ended", hyperparameters=QUICK, progress=stop
+        )
+    assert "ended" not in engine.models

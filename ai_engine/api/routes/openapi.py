@@ -19,6 +19,7 @@ _ABOUT: Final = {
 _SPELLED: Final = {
     "target_columns": "Names, separated by commas.",
     "hyperparameters": "A JSON object.",
+    "rename": "A JSON object.",
     "activate": "`true`, `false`, `if_better` or `always`.",
 }
 
