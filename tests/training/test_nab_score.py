@@ -1,10 +1,10 @@
-"""The score that `benchmarks.evidence_anomalies` prints, against what Numenta's says by hand."""
+"""The score that `benchmarks.evidence.anomalies` prints, against what Numenta's says by hand."""
 
 from __future__ import annotations
 
 import pytest
 
-from benchmarks.evidence_anomalies import nab_score, probationary
+from benchmarks.evidence.anomalies import nab_score, probationary
 
 
 @pytest.mark.parametrize(("n", "expected"), [(100, 15), (4_032, 604), (5_000, 750), (22_695, 750)])

@@ -1,10 +1,5 @@
 """What are anomaly detection and migration prediction worth, beside what they are to reach?
 
-Run it from the repository, with the ``train`` extra and pyarrow installed and the real telemetry in
-``../shared/data``; it takes about a minute of one core, with ``--quick`` a quarter::
-
-    OMP_NUM_THREADS=1 python -m benchmarks.evidence_anomalies [--quick]
-
 Server machines (SMD) are learned without labels from the train file, given the minute of each row, and
 are judged row by row by the labels of the test file: average precision beside that of an isolation forest
 of 200 trees, and F1 at the model's own threshold. NAB files are learned from their probationary rows and
@@ -14,7 +9,6 @@ each configuration and measured on the last 30 %, beside the median of each conf
 
 from __future__ import annotations
 
-import argparse
 import csv
 import gzip
 import json
@@ -34,7 +28,7 @@ from ai_engine.training.engine import Trained, fit
 from ai_engine.training.evaluation import measure_flags
 from ai_engine.training.request import TrainingRequest
 
-DATA: Final = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+DATA: Final = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 START: Final = 1_600_000_000
 CONFIGURATION: Final = ("storage", "variant", "tunneling", "flavor", "vcpus", "ram_gb", "disk_gb", "parallel")
 AFTERWARDS: Final = ("leg", "vm_slot", "source", "target")
@@ -188,47 +182,3 @@ def durations() -> list[Row]:
 
 def _cells(row: Row, columns: Sequence[str]) -> Row:
     return {name: int(row[name]) if name in WHOLE else row[name] for name in columns}
-
-
-def show(title: str, rows: list[Row]) -> None:
-    print(f"\n{title}")
-    print("  ".join(rows[0]))
-    for row in rows:
-        print("  ".join(f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row.values()))
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="anomalies and migrations beside what they are to reach")
-    parser.add_argument("--quick", action="store_true", help="one machine and five series")
-    quick = parser.parse_args().quick
-    machines = servers(["2-1"] if quick else ["1-4", "1-6", "2-1", "3-2"])
-    files = series(5 if quick else None)
-    migrations = durations()
-    show("SMD", machines)
-    show("NAB", files)
-    show("OSIC", migrations)
-    ratio = sum(row["average_precision"] for row in machines) / sum(
-        row["isolation_forest"] for row in machines
-    )
-    windows = sum(row["windows"] for row in files)
-    nab = 100 * (sum(row["score"] for row in files) + windows) / (2 * windows)
-    summary: list[Row] = [
-        {"measure": "SMD average precision / isolation forest's", "found": ratio, "to_reach": ">= 1.6"},
-        {
-            "measure": "SMD plain F1",
-            "found": float(np.mean([row["f1"] or 0.0 for row in machines])),
-            "to_reach": ">= 0.35",
-        },
-        {"measure": "NAB, standard profile", "found": nab, "to_reach": ">= 70"},
-        {
-            "measure": "OSIC MAE, known before",
-            "found": migrations[0]["mae_s"],
-            "to_reach": "<= 6.3",
-        },
-        {"measure": "OSIC MAE, all columns", "found": migrations[1]["mae_s"], "to_reach": "<= 5.6"},
-    ]
-    show("Beside what is to be reached", summary)
-
-
-if __name__ == "__main__":
-    main()
