@@ -1,11 +1,11 @@
 """What are the models worth, and what do trainings cost?
 
-Run it from the repository, with the ``train`` extra installed and the real telemetry in ``../shared/data``; it
+Run it from the repository, with the ``train`` extra and the real telemetry in ``../shared/data``; it
 takes a quarter of an hour on one core, with ``--quick`` two minutes, which writes nothing::
 
     OMP_NUM_THREADS=1 python -m benchmarks.evidence [part ...] [--quick]
 
-Each part that was measured is kept in ``benchmarks/results/evidence.json``, and ``docs/evidence.md`` is written
+What was measured is kept in ``benchmarks/results/evidence.json``, and ``docs/evidence.md`` is written
 from all of them.
 """
 

@@ -177,7 +177,7 @@ def forecasts(
 def short(days: tuple[str, str] = ("20110303", "20110306")) -> Row:
     """Foretell the last 12 steps of each PlanetLab VM of a day, by a model of another day.
 
-    Beside it the last value, and the median of the last hour, which is hard to beat where CPU comes in bursts.
+    Beside it the last value, and the median of the last hour, hard to beat where CPU comes in bursts.
     """
     known, asked = (_planetlab(day) for day in days)
     rows = [row for vm in known.values() for row in vm]

@@ -174,7 +174,7 @@ def page(kept: Mapping[str, Any]) -> str:
     parts = [
         "# What the models are worth",
         "Written by `OMP_NUM_THREADS=1 python -m benchmarks.evidence`, which says what each figure is; three "
-        "seeds where two numbers stand behind one. What was chosen after its rows had been seen, and what was "
+        "three seeds where two numbers stand behind one. What was chosen after its rows had been seen, and what was "
         "tried for what is missed, stands in [How are models trained and measured?](design/11-training.md). "
         "[What the numbers mean](numbers.md).",
         table(kept),
