@@ -173,10 +173,10 @@ def page(kept: Mapping[str, Any]) -> str:
     """Return the page."""
     parts = [
         "# What the models are worth",
-        "Written by `OMP_NUM_THREADS=1 python -m benchmarks.evidence`, which says what each figure is; three "
-        "three seeds where two numbers stand behind one. What was chosen after its rows had been seen, and what was "
-        "tried for what is missed, stands in [How are models trained and measured?](design/11-training.md). "
-        "[What the numbers mean](numbers.md).",
+        "Written by `OMP_NUM_THREADS=1 python -m benchmarks.evidence`, which says what each figure is; where "
+        "there are two numbers more, they are the least and most of three seeds. What was chosen after its "
+        "rows had been seen, and what was tried for what is missed, stands in "
+        "[How are models trained and measured?](design/11-training.md). [What the numbers mean](numbers.md).",
         table(kept),
     ]
     if "costs" in kept:
