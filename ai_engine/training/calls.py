@@ -15,7 +15,7 @@ from ai_engine.telemetry.frames import frame_of, library_of, rows_of
 from ai_engine.telemetry.readers import read_rows
 from ai_engine.training.engine import TrainingEngine
 from ai_engine.training.prediction import predict as predictions
-from ai_engine.training.report import report_of
+from ai_engine.training.report import stored_report
 from ai_engine.training.request import TrainingRequest
 
 
@@ -36,7 +36,7 @@ class TrainedVersion:
     performance_metrics : dict
         What was measured, as ``POST /train`` answers it.
     report : dict
-        Data, split, candidates and measures; see `ai_engine.training.report`.
+        As ``GET /models/{name}/versions/{version}/report`` answers it; see `ai_engine.training.report`.
     """
 
     model_id: str
@@ -88,7 +88,7 @@ def train(
         activation_reason=result.activation_reason,
         reading=result.reading.to_mapping(),
         performance_metrics=result.performance_metrics.to_mapping(),
-        report=report_of(metadata_of(registry, result.name, result.version)),
+        report=stored_report(registry, result.name, result.version),
     )
 
 

@@ -112,6 +112,7 @@ def fit(request: TrainingRequest, progress: Progress) -> Trained:
             hyperparameters=dict(request.hyperparameters)
             | {"validation_split": request.validation_split, "target_columns": targets},
             validation_score=metrics.overall.to_mapping()["skill"],
+            report=fitted.findings.to_mapping() if fitted.findings else None,
         ),
         measure=fitted.measure,
     )
