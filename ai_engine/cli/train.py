@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import typer
 
 from ai_engine.cli.completion import model_versions
 from ai_engine.cli.options import STORAGE, TRAINING, AsJson, Name, with_settings
-from ai_engine.cli.output import print_facts, print_json, print_table
+from ai_engine.cli.output import NUMBERS, print_facts, print_json, print_table
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.settings import Settings
 from ai_engine.telemetry.readers import read_rows
@@ -168,6 +169,8 @@ def _print_trained(result: TrainingResult) -> None:
             "active because": result.activation_reason,
         }
     )
+    report = f"ai-engine models report {shlex.quote(result.name)} --version {shlex.quote(result.version)}"
+    print(f"what these numbers mean: {NUMBERS}; in detail: {report}")
 
 
 @with_settings(*STORAGE)
