@@ -183,23 +183,47 @@ def predict(
         typer.Option(help="Default: the active one.", show_default=False, autocompletion=model_versions),
     ] = None,
     horizon: Annotated[int | None, typer.Option(help="Steps ahead, for forecasts.", min=1)] = None,
+    candidates: Annotated[
+        str | None,
+        typer.Option(
+            help="A file of the hosts that a migration may go to, with a column host: they are ranked.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Predict from rows with a stored version."""
     from ai_engine.training.calls import reading_of
+    from ai_engine.training.estimators.tabular import refuse_horizon
     from ai_engine.training.extras import require_training_packages
     from ai_engine.training.prediction import predict as predictions
+    from ai_engine.training.ranking import rank
     from ai_engine.wiring import open_registry
 
     require_training_packages()
     rows = read_rows(data)
+    hosts = None if candidates is None else read_rows(candidates)
     with open_registry(settings, must_exist=True) as registry:
         found = registry.require(name, version)
         reading = partial(reading_of, registry, name, found.version)
-        predicted = predictions(registry.load(name, found.version), rows, horizon, reading)
+        model = registry.load(name, found.version)
+        if hosts is None:
+            told = {"predictions": predictions(model, rows, horizon, reading)}
+        else:
+            refuse_horizon(horizon)
+            ranked = rank(model, rows, hosts, reading)
+            told = {"predictions": ranked.predictions, "ranking": ranked.ranking}
     if as_json:
-        print_json({"model_name": name, "version": found.version, "predictions": predicted})
+        print_json({"model_name": name, "version": found.version, **told})
         return
-    columns = list(dict.fromkeys(c for row in predicted for c, cell in row.items() if cell is not None))
-    numbers = [c for c in columns if any(isinstance(row.get(c), (int, float)) for row in predicted)]
-    print_table(columns, ([row.get(column) for column in columns] for row in predicted), numbers)
+    for entries in told.values():
+        columns = list(dict.fromkeys(c for row in entries for c, cell in row.items() if cell is not None))
+        numbers = [c for c in columns if any(isinstance(row.get(c), (int, float)) for row in entries)]
+        print_table(columns, ([_cell(row.get(column)) for column in columns] for row in entries), numbers)
+
+
+def _cell(value: object) -> object:
+    """Return reasons as one text: they hold commas."""
+    if isinstance(value, list) and value and isinstance(value[0], str):
+        return "; ".join(map(str, value))
+    return value

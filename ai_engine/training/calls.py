@@ -14,7 +14,9 @@ from ai_engine.registry.registry import Registry
 from ai_engine.telemetry.frames import frame_of, library_of, rows_of
 from ai_engine.telemetry.readers import read_rows
 from ai_engine.training.engine import TrainingEngine
+from ai_engine.training.estimators.tabular import refuse_horizon
 from ai_engine.training.prediction import predict as predictions
+from ai_engine.training.ranking import rank
 from ai_engine.training.report import stored_report
 from ai_engine.training.request import TrainingRequest
 
@@ -92,15 +94,28 @@ def train(
     )
 
 
-def predict(registry: Registry, name: str, data: Any, *, version: str | None, horizon: int | None) -> Any:
+def predict(
+    registry: Registry,
+    name: str,
+    data: Any,
+    *,
+    version: str | None,
+    horizon: int | None,
+    candidates: Any,
+) -> Any:
     """Predict from data of any shape; see `ModelManager.predict`."""
     number = registry.number(name, version)
     model = registry.load(name, number)
     if model is None:  # deleted since it was found
         raise VersionNotFoundError(name, number)
-    found = predictions(model, rows_from(data), horizon, partial(reading_of, registry, name, number))
-    library = library_of(data)
-    return found if library is None else frame_of(found, library)
+    reading, library = partial(reading_of, registry, name, number), library_of(data)
+    if candidates is None:
+        found = predictions(model, rows_from(data), horizon, reading)
+        return found if library is None else frame_of(found, library)
+    refuse_horizon(horizon)
+    ranked = rank(model, rows_from(data), rows_from(candidates), reading)
+    told = {"predictions": ranked.predictions, "ranking": ranked.ranking}
+    return told if library is None else {part: frame_of(rows, library) for part, rows in told.items()}
 
 
 def metadata_of(registry: Registry, name: str, version: str) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request
@@ -18,6 +19,7 @@ from ai_engine.api.service import Running, Service
 from ai_engine.api.trainings import trained
 from ai_engine.training.extras import require_training_packages
 from ai_engine.training.prediction import predict as predictions
+from ai_engine.training.ranking import rank
 from ai_engine.training.request import TrainingRequest
 
 router = APIRouter(tags=["work"])
@@ -65,17 +67,22 @@ def _predict(service: Service, model_name: str, text: bytes) -> tuple[Answer, in
     """Return the answer, how many predictions it has, and the seconds to load and to predict."""
     require_training_packages()  # before a stored object asks for them in its own words
     from ai_engine.training.calls import reading_of  # needs them
+    from ai_engine.training.estimators.tabular import refuse_horizon
 
     wanted = schemas.read(schemas.PredictRequest, read_object(text))
     version = service.version(model_name, wanted.version)
     began = time.perf_counter()
     model = service.load(model_name, version)
-    predicted = predictions(
-        model, wanted.data, wanted.horizon, partial(reading_of, service.registry, model_name, version)
-    )
+    reading = partial(reading_of, service.registry, model_name, version)
+    told: dict[str, Any] = {"model_name": model_name, "version": version}  # JSON values
+    if wanted.candidates is None:
+        told["predictions"] = predictions(model, wanted.data, wanted.horizon, reading)
+    else:
+        refuse_horizon(wanted.horizon)
+        ranked = rank(model, wanted.data, wanted.candidates, reading)
+        told |= {"predictions": ranked.predictions, "ranking": ranked.ranking}
     seconds = time.perf_counter() - began
-    answer = Answer({"model_name": model_name, "version": version, "predictions": predicted})
-    return answer, len(predicted), seconds
+    return Answer(told), len(told["predictions"]), seconds
 
 
 def _lane(service: Service, text: bytes) -> CapacityLimiter | None:
