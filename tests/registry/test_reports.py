@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from ai_engine.backup import restore
 from ai_engine.domain.entities import Run
 from ai_engine.models import ModelManager
+from ai_engine.recovery import recover
 from ai_engine.registry.version_records import VersionRecords
 from ai_engine.settings import Settings
 from ai_engine.wiring import build_stores
@@ -60,3 +62,19 @@ def test_a_version_in_memory_only_tells_the_report_of_its_last_training(tmp_path
         manager.registry.record_run("cpu", "1.0.0", TRAINED)
         manager.registry.record_run("cpu", "1.0.0", Run(None, None, 7))
         assert manager.registry.report("cpu", "1.0.0") == REPORT
+
+
+def test_a_backup_has_reports_and_a_rebuilt_database_has_not(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    with ModelManager(models) as manager:
+        manager.registry.save("cpu", 0, run=TRAINED)
+        manager.backup(tmp_path / "copy")
+    restore(str(tmp_path / "copy"), Settings(model_dir=str(tmp_path / "restored")), lambda _d, _t: None)
+    with ModelManager(tmp_path / "restored") as manager:
+        assert manager.registry.report("cpu") == REPORT
+    for path in models.glob("model_registry.db*"):
+        path.unlink()
+    assert recover(Settings(model_dir=str(models)), from_files=True).versions == ["cpu@1.0.0"]
+    with ModelManager(models) as manager:
+        assert manager.registry.report("cpu") is None
+        assert [run["dataset_size"] for run in manager.get_training_history("cpu")] == [5]
