@@ -194,7 +194,6 @@ def predict(
 ) -> None:
     """Predict from rows with a stored version."""
     from ai_engine.training.calls import reading_of
-    from ai_engine.training.estimators.tabular import refuse_horizon
     from ai_engine.training.extras import require_training_packages
     from ai_engine.training.prediction import predict as predictions
     from ai_engine.training.ranking import rank
@@ -210,8 +209,7 @@ def predict(
         if hosts is None:
             told = {"predictions": predictions(model, rows, horizon, reading)}
         else:
-            refuse_horizon(horizon)
-            ranked = rank(model, rows, hosts, reading)
+            ranked = rank(model, rows, hosts, horizon, reading)
             told = {"predictions": ranked.predictions, "ranking": ranked.ranking}
     if as_json:
         print_json({"model_name": name, "version": found.version, **told})

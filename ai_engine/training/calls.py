@@ -14,7 +14,6 @@ from ai_engine.registry.registry import Registry
 from ai_engine.telemetry.frames import frame_of, library_of, rows_of
 from ai_engine.telemetry.readers import read_rows
 from ai_engine.training.engine import TrainingEngine
-from ai_engine.training.estimators.tabular import refuse_horizon
 from ai_engine.training.prediction import predict as predictions
 from ai_engine.training.ranking import rank
 from ai_engine.training.report import stored_report
@@ -112,8 +111,7 @@ def predict(
     if candidates is None:
         found = predictions(model, rows_from(data), horizon, reading)
         return found if library is None else frame_of(found, library)
-    refuse_horizon(horizon)
-    ranked = rank(model, rows_from(data), rows_from(candidates), reading)
+    ranked = rank(model, rows_from(data), rows_from(candidates), horizon, reading)
     told = {"predictions": ranked.predictions, "ranking": ranked.ranking}
     return told if library is None else {part: frame_of(rows, library) for part, rows in told.items()}
 

@@ -33,7 +33,11 @@ class Ranked:
 
 
 def rank(
-    model: Any, rows: Sequence[Any], candidates: Sequence[Any], reading: Reading | None = None
+    model: Any,
+    rows: Sequence[Any],
+    candidates: Sequence[Any],
+    horizon: int | None = None,
+    reading: Reading | None = None,
 ) -> Ranked:
     """Return the candidates for a migration, best first, with the prediction of the migration itself.
 
@@ -50,6 +54,8 @@ def rank(
         One JSON object, the migration.
     candidates : sequence
         JSON objects with a ``host`` each, and whatever is known of it.
+    horizon : int, optional
+        Refused.
     reading : callable, optional
         As `predict` takes it.
 
@@ -67,6 +73,7 @@ def rank(
     """
     require_training_packages()
     from ai_engine.training.estimators.migration import MigrationV1  # needs them
+    from ai_engine.training.estimators.tabular import refuse_horizon
 
     if not isinstance(model, MigrationV1):
         raise InvalidInputError(
@@ -74,6 +81,7 @@ def rank(
             "only a model of migrations ranks hosts; leave them out, or name a model that was trained as "
             "migration_prediction",
         )
+    refuse_horizon(horizon)
     hosts = _checked(candidates)
     if not isinstance(rows, list) or len(rows) != 1 or not isinstance(rows[0], Mapping):
         raise InvalidInputError(

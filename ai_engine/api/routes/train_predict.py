@@ -67,7 +67,6 @@ def _predict(service: Service, model_name: str, text: bytes) -> tuple[Answer, in
     """Return the answer, how many predictions it has, and the seconds to load and to predict."""
     require_training_packages()  # before a stored object asks for them in its own words
     from ai_engine.training.calls import reading_of  # needs them
-    from ai_engine.training.estimators.tabular import refuse_horizon
 
     wanted = schemas.read(schemas.PredictRequest, read_object(text))
     version = service.version(model_name, wanted.version)
@@ -78,8 +77,7 @@ def _predict(service: Service, model_name: str, text: bytes) -> tuple[Answer, in
     if wanted.candidates is None:
         told["predictions"] = predictions(model, wanted.data, wanted.horizon, reading)
     else:
-        refuse_horizon(wanted.horizon)
-        ranked = rank(model, wanted.data, wanted.candidates, reading)
+        ranked = rank(model, wanted.data, wanted.candidates, wanted.horizon, reading)
         told |= {"predictions": ranked.predictions, "ranking": ranked.ranking}
     seconds = time.perf_counter() - began
     return Answer(told), len(told["predictions"]), seconds
