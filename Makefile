@@ -35,6 +35,7 @@ serve: $(READY)
 
 docs: $(READY)
 	$(BIN)/python docs/generate.py $(if $(CI),--check)
+	$(BIN)/python docs/explain_numbers.py $(if $(CI),--check)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

@@ -464,7 +464,15 @@ class ModelManager:
             progress=progress,
         )
 
-    def predict(self, name: str, data: Any, *, version: str | None = None, horizon: int | None = None) -> Any:
+    def predict(
+        self,
+        name: str,
+        data: Any,
+        *,
+        version: str | None = None,
+        horizon: int | None = None,
+        candidates: Any = None,
+    ) -> Any:
         """Return what a version predicts from rows, or the active one.
 
         Parameters
@@ -473,12 +481,16 @@ class ModelManager:
             As `train` takes it; the newest rows last.
         horizon : int, optional
             Steps ahead, for forecasts.
+        candidates : as `data`, optional
+            Hosts that a migration may go to, each with a ``host`` and what is known of it; `data` is then the
+            one migration.
 
         Returns
         -------
         DataFrame or list of dict
             A frame of the same library where one was given; else what ``POST /models/{name}/predict`` answers
-            in `predictions`.
+            in `predictions`. With `candidates` a dict of ``predictions`` and ``ranking``, the best host
+            first.
 
         Raises
         ------
@@ -489,7 +501,7 @@ class ModelManager:
         """
         from ai_engine.training.calls import predict  # needs the train extra, and is slow to import
 
-        return predict(self.registry, name, data, version=version, horizon=horizon)
+        return predict(self.registry, name, data, version=version, horizon=horizon, candidates=candidates)
 
     def activate(self, name: str, version: str) -> Pointer:
         """Make a version active; return ``version`` and ``previous_version``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -9,7 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from ai_engine.api.report_schemas import (
+    Bin,
+    ColumnImportance,
+    GroupErrors,
+    Intervals,
+    Reliability,
+    StepErrors,
+    Window,
+)
+from ai_engine.domain.performance import NUMBERS
 from ai_engine.models import ModelManager
+from ai_engine.training.metrics import TargetMetrics, TrainingMetrics
+from ai_engine.training.report import PARTS
 
 ROOT = Path(__file__).parent.parent
 
@@ -22,6 +35,28 @@ def test_the_reference_is_what_the_code_says() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_numbers_are_explained_by_what_the_code_says() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "explain_numbers.py"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_key_that_measures_something_is_explained() -> None:
+    text = (ROOT / "docs" / "numbers.md").read_text()
+    metrics = TrainingMetrics({"x": TargetMetrics()}, 1.0, None, 1, 1, 1).to_mapping()
+    of_anomalies = ("precision", "recall", "f1", "flagged_share", "average_precision")
+    for key in (*metrics, *NUMBERS, *PARTS, *of_anomalies):
+        assert f"(`{key}`)" in text, key
+    for measured in (StepErrors, GroupErrors, Intervals, Reliability, Bin, Window, ColumnImportance):
+        for name, field in measured.model_fields.items():
+            assert f"`{field.alias or name}`" in text, name
 
 
 def test_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

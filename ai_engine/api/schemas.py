@@ -65,6 +65,12 @@ class PredictRequest(Request):
     data: list[Row] = Field(min_length=1, description="The newest rows last; at least one.")
     version: str | None = Field(None, max_length=1000, description="Default: the active one.")
     horizon: int | None = Field(None, ge=1, le=1_000_000, description="Steps ahead, for forecasts.")
+    candidates: list[Row] | None = Field(
+        None,
+        min_length=1,
+        description="For migrations: the hosts that it may go to, each with `host` and what is known of it, "
+        "such as `cpu_percent`, `memory_percent`, `cpu_cores`, `memory_mb`. `data` is then one row.",
+    )
 
 
 class Problem(Reply):
@@ -366,12 +372,23 @@ class Prediction(Reply):
     probabilities: dict[str, float] | None = Field(None, description="By class.")
 
 
+class RankedHost(Reply):
+    """A host that a migration may go to."""
+
+    host: str | int
+    score: float = Field(description="0 to 1: how near the expected time is to the best, times the room.")
+    duration_s: float
+    failure_probability: float | None = None
+    reasons: list[str] = Field(description="What the place rests on, in words.")
+
+
 class PredictReply(Reply):
     """Predictions: one for each row, or, for forecasts, one for each VM and step."""
 
     model_name: str
     version: str
     predictions: list[Prediction]
+    ranking: list[RankedHost] | None = Field(None, description="With `candidates`: the best host first.")
 
 
 class Persistence(Reply):

@@ -14,10 +14,10 @@ where its own bytes are damaged. The next call tries again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ai_engine.domain.answers import ModelInfo, VersionInfo
 from ai_engine.domain.entities import (
@@ -95,7 +95,10 @@ class Snapshot(Protocol):
         """Return the measurement that was recorded last."""
 
     def runs(self, name: str, version: str | None = None) -> list[RunRecord]:
-        """Return the training records of a model or of one version, newest first."""
+        """Return the training records of a model or of one version, newest first, without their reports."""
+
+    def report(self, model_id: str) -> Mapping[str, Any] | None:
+        """Return what the last training of a version measured in detail (JSON values); None without one."""
 
     def blob(self, digest: Digest) -> bytes | None:
         """Return the bytes of a small artifact."""

@@ -57,9 +57,9 @@ def commands(serving: bool = False) -> typer.Typer:
     app.callback()(_root)
     serve.register(app)
     if not serving:
-        from ai_engine.cli import config, maintain, models, train
+        from ai_engine.cli import config, maintain, models, report, train
 
-        for others in (train, models, maintain, config):
+        for others in (train, models, report, maintain, config):
             others.register(app)
     return app
 

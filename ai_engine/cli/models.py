@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -13,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from ai_engine.cli.completion import model_versions
+from ai_engine.cli.files import write_file
 from ai_engine.cli.options import (
     STORAGE,
     AsJson,
@@ -22,7 +24,7 @@ from ai_engine.cli.options import (
     Version,
     with_settings,
 )
-from ai_engine.cli.output import print_facts, print_json, print_table, printable
+from ai_engine.cli.output import NUMBERS, print_facts, print_json, print_table, printable
 from ai_engine.domain.answers import Removed, VersionInfo
 from ai_engine.domain.clock import to_iso
 from ai_engine.domain.entities import PointerMove
@@ -187,6 +189,9 @@ def show(
             ),
             right=("rows", "score"),
         )
+    print()
+    detail = f"ai-engine models report {shlex.quote(name)} --version {shlex.quote(found.version)}"
+    print(f"what these numbers mean: {NUMBERS}; in detail: {detail}")
 
 
 @app.command()
@@ -400,27 +405,8 @@ def export(
     with open_registry(settings, must_exist=True) as registry:
         found = registry.require(name, version)
         data = registry.export(name, found.version)
-    _write(output, data, force)
+    write_file("--output", output, data, force)
     if as_json:
         print_json({"model_name": name, "version": found.version, "output": str(output), "bytes": len(data)})
     else:
         print(f"{found.label}: {len(data)} bytes in {output}")
-
-
-def _write(output: Path, data: bytes, force: bool) -> None:
-    """Write a file atomically."""
-    if output.exists() and not force:
-        raise InvalidInputError("--output", f"{output} exists; give another, or --force to replace it")
-    if output.exists() and not output.is_file():  # a device or a pipe: nothing of it is to be replaced
-        try:
-            output.write_bytes(data)
-        except OSError as error:
-            raise InvalidInputError("--output", f"{output} cannot be written: {error.strerror}") from error
-        return
-    part = output.with_name(f"{output.name}.part{os.getpid()}")
-    try:
-        part.write_bytes(data)
-        part.replace(output)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InvalidInputError("--output", f"{output} cannot be written: {error.strerror}") from error

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from ai_engine.registry.json_views import to_json
 
+# Where every number that commands print is explained.
+NUMBERS: Final = "docs/numbers.md"
 # In a pipe nothing is cut: a table is as wide as what stands in it.
 _UNBOUNDED: Final = 10_000
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any, Final
@@ -17,7 +18,7 @@ import typer
 
 from ai_engine.cli.completion import model_versions
 from ai_engine.cli.options import STORAGE, TRAINING, AsJson, Name, with_settings
-from ai_engine.cli.output import print_facts, print_json, print_table
+from ai_engine.cli.output import NUMBERS, print_facts, print_json, print_table
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.settings import Settings
 from ai_engine.telemetry.presets import PRESETS
@@ -202,6 +203,8 @@ def _print_trained(result: TrainingResult) -> None:
             "active because": result.activation_reason,
         }
     )
+    report = f"ai-engine models report {shlex.quote(result.name)} --version {shlex.quote(result.version)}"
+    print(f"what these numbers mean: {NUMBERS}; in detail: {report}")
 
 
 @with_settings(*STORAGE)
@@ -214,26 +217,49 @@ def predict(
         typer.Option(help="Default: the active one.", show_default=False, autocompletion=model_versions),
     ] = None,
     horizon: Annotated[int | None, typer.Option(help="Steps ahead, for forecasts.", min=1)] = None,
+    candidates: Annotated[
+        str | None,
+        typer.Option(
+            help="A file of the hosts that a migration may go to, with a column host: they are ranked.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Predict from rows with a stored version."""
     from ai_engine.training.calls import reading_of
     from ai_engine.training.extras import require_training_packages
     from ai_engine.training.prediction import predict as predictions
+    from ai_engine.training.ranking import rank
     from ai_engine.wiring import open_registry
 
     require_training_packages()
     from ai_engine.telemetry.readers import read_columns  # needs them
 
-    with open_registry(settings, must_exist=True) as registry, _file_of(data) as file:
+    with ExitStack() as opened:
+        registry = opened.enter_context(open_registry(settings, must_exist=True))
         found = registry.require(name, version)
         reading = partial(reading_of, registry, name, found.version)
         machine = reading().get("group_column")
-        rows = read_columns(file, () if machine is None else (machine,))
-        predicted = predictions(registry.load(name, found.version), rows, horizon, reading)
+        rows = read_columns(opened.enter_context(_file_of(data)), () if machine is None else (machine,))
+        model = registry.load(name, found.version)
+        if candidates is None:
+            told = {"predictions": predictions(model, rows, horizon, reading)}
+        else:
+            hosts = read_columns(opened.enter_context(_file_of(candidates)))
+            ranked = rank(model, list(rows), list(hosts), horizon, reading)
+            told = {"predictions": ranked.predictions, "ranking": ranked.ranking}
     if as_json:
-        print_json({"model_name": name, "version": found.version, "predictions": predicted})
+        print_json({"model_name": name, "version": found.version, **told})
         return
-    columns = list(dict.fromkeys(c for row in predicted for c, cell in row.items() if cell is not None))
-    numbers = [c for c in columns if any(isinstance(row.get(c), (int, float)) for row in predicted)]
-    print_table(columns, ([row.get(column) for column in columns] for row in predicted), numbers)
+    for entries in told.values():
+        columns = list(dict.fromkeys(c for row in entries for c, cell in row.items() if cell is not None))
+        numbers = [c for c in columns if any(isinstance(row.get(c), (int, float)) for row in entries)]
+        print_table(columns, ([_cell(row.get(column)) for column in columns] for row in entries), numbers)
+
+
+def _cell(value: object) -> object:
+    """Return reasons as one text: they hold commas."""
+    if isinstance(value, list) and value and isinstance(value[0], str):
+        return "; ".join(map(str, value))
+    return value

@@ -52,6 +52,9 @@ class Run:
         As used, defaults included.
     validation_score : float or None
         On rows that the fit did not see.
+    report : mapping or None
+        What was measured in detail (JSON values). It may be long, so it is read by itself; a run that was
+        read from a list has none.
     """
 
     started: datetime | None
@@ -59,6 +62,7 @@ class Run:
     dataset_size: int | None
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     validation_score: float | None = None
+    report: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

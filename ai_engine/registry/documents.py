@@ -154,25 +154,29 @@ def performance_from_dict(document: object) -> ModelPerformance:
 
 def run_to_dict(run: Run) -> Document:
     """Return a training record as JSON values. Raises InvalidInputError where it cannot be stored."""
+    report = {} if run.report is None else {"report": plain("report", run.report)}
     return {
         "started": clock.to_text(run.started) if run.started else None,
         "completed": clock.to_text(run.completed) if run.completed else None,
         "dataset_size": counted("dataset_size", run.dataset_size),
         "hyperparameters": plain("hyperparameters", run.hyperparameters),
         "validation_score": measured("validation_score", run.validation_score),
+        **report,
     }
 
 
 def run_from_dict(document: object) -> Run:
     """Return the training record of a document."""
     keys = {"started", "completed", "dataset_size", "hyperparameters", "validation_score"}
-    values = _known(document, "run", keys)
+    told = {"report"} if isinstance(document, dict) and "report" in document else set()
+    values = _known(document, "run", keys | told)
     return Run(
         started=clock.from_text(_text_or_none(values, "started")),
         completed=clock.from_text(_text_or_none(values, "completed")),
         dataset_size=counted("dataset_size", _number(values, "dataset_size")),
         hyperparameters=plain("hyperparameters", values["hyperparameters"]),
         validation_score=measured("validation_score", _number(values, "validation_score")),
+        report=_plain(values, "report", dict) if told else None,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from ai_engine.catalogue.protocol import Snapshot
@@ -119,6 +119,13 @@ class OutageView:
             if of == name and version in (None, number)
         ]
         return waiting + stored
+
+    def report(self, model_id: str, name: str, version: str) -> Mapping[str, Any] | None:
+        """Return what the last training of a version measured in detail (JSON values)."""
+        for of, number, run in reversed(self._runs):
+            if (of, number) == (name, version) and run.report is not None:
+                return run.report
+        return self._snapshot.report(model_id) if self._snapshot else None
 
     # -- lists ---------------------------------------------------------------------------------------------
 

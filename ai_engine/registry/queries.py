@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ai_engine.domain import clock
 from ai_engine.domain.answers import ModelInfo, VersionInfo
@@ -158,6 +158,14 @@ class Queries:
         held = self._unsaved.runs(name, version)
         kept = [RunRecord(name, number, run) for number, run in reversed(held)]
         return kept + self._ask(lambda overlay: overlay.runs(name, version))
+
+    def report(self, name: str, version: str | None = None) -> Mapping[str, Any] | None:
+        """Return what the last training of a version measured in detail; None where none told anything."""
+        held = self._unsaved.find(name, version)
+        if held is not None:
+            return next((run.report for run in reversed(held.runs) if run.report is not None), None)
+        found = self.require(name, version)
+        return self._ask(lambda overlay: overlay.report(found.model_id, found.name, found.version))
 
     # -- the active version over time ------------------------------------------------------------------------
 

@@ -83,7 +83,7 @@ class Registry:
         self.describe, self.models = self._queries.describe, self._queries.models
         self.verify = self._queries.verify
         self.performances, self.runs = self._queries.performances, self._queries.runs
-        self.latest_performance = self._queries.latest_performance
+        self.latest_performance, self.report = self._queries.latest_performance, self._queries.report
         self.names, self.versions = self._queries.names, self._queries.versions
         self.active, self.actives = self._queries.active, self._queries.actives
         self.activations, self.active_at = self._queries.activations, self._queries.active_at

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ai_engine.directory.protocol import VersionFiles
 from ai_engine.domain import clock
@@ -37,7 +37,12 @@ class Record:
 
 
 def write(new: NewVersion, version: str, waits_in: str | None = None) -> bytes:
-    """Return the record of a version, and of where its row waits."""
+    """Return the record of a version, and of where its row waits.
+
+    Without the report of its training: all records are read together, and reports may be long.
+    """
+    if new.run is not None and new.run.report is not None:
+        new = replace(new, run=replace(new.run, report=None))
     waits = {} if waits_in is None else {"waits_in": waits_in}
     return documents.encode(documents.version_to_dict(new, version) | waits)
 

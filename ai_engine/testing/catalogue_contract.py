@@ -302,6 +302,25 @@ class CatalogueContract:
             )
             assert snapshot.runs("cpu", "1.0.0") == snapshot.runs("memory") == []
 
+    def test_the_report_of_the_last_training_is_told_by_itself(self, open_catalogue: OpenCatalogue) -> None:
+        """And by nothing else, as it may be long; it goes with its version."""
+        catalogue = open_catalogue()
+        report = {"worst": [{"vm": "ä", "mae": 0.5}], "forecast": None}
+        trained = add(catalogue, replace(new(), run=Run(MOMENT, None, 1, report=report)))
+        other = add(catalogue, replace(new(), run=Run(MOMENT, None, 1)))
+        with catalogue.write() as work:
+            work.record_run(trained.model_id, Run(MOMENT, None, 2))
+        with open_catalogue().read() as snapshot:
+            assert snapshot.report(trained.model_id) == report
+            assert snapshot.report(other.model_id) is None
+            assert snapshot.report("nobody") is None
+            assert [record.run.report for record in snapshot.runs("cpu")] == [None, None, None]
+        with catalogue.write() as work:
+            work.record_run(trained.model_id, Run(MOMENT, None, 3, report={"worst": []}))
+            assert work.report(trained.model_id) == {"worst": []}
+            work.drop(trained, [])
+            assert work.report(trained.model_id) is None
+
     def test_a_version_is_described_with_every_column(self, open_catalogue: OpenCatalogue) -> None:
         """And with what was measured last."""
         catalogue = open_catalogue()

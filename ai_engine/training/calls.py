@@ -17,7 +17,8 @@ from ai_engine.telemetry.readers import read_columns
 from ai_engine.telemetry.rows_file import RowsFile
 from ai_engine.training.engine import TrainingEngine
 from ai_engine.training.prediction import predict as predictions
-from ai_engine.training.report import report_of
+from ai_engine.training.ranking import rank
+from ai_engine.training.report import stored_report
 from ai_engine.training.request import TrainingRequest
 
 
@@ -38,7 +39,7 @@ class TrainedVersion:
     performance_metrics : dict
         What was measured, as ``POST /train`` answers it.
     report : dict
-        Data, split, candidates and measures; see `ai_engine.training.report`.
+        As ``GET /models/{name}/versions/{version}/report`` answers it; see `ai_engine.training.report`.
     """
 
     model_id: str
@@ -102,21 +103,33 @@ def train(
         activation_reason=result.activation_reason,
         reading=result.reading.to_mapping(),
         performance_metrics=result.performance_metrics.to_mapping(),
-        report=report_of(metadata_of(registry, result.name, result.version)),
+        report=stored_report(registry, result.name, result.version),
     )
 
 
-def predict(registry: Registry, name: str, data: Any, *, version: str | None, horizon: int | None) -> Any:
+def predict(
+    registry: Registry,
+    name: str,
+    data: Any,
+    *,
+    version: str | None,
+    horizon: int | None,
+    candidates: Any,
+) -> Any:
     """Predict from data of any shape; see `ModelManager.predict`."""
     number = registry.number(name, version)
     model = registry.load(name, number)
     if model is None:  # deleted since it was found
         raise VersionNotFoundError(name, number)
-    reading = partial(reading_of, registry, name, number)
+    reading, library = partial(reading_of, registry, name, number), library_of(data)
     machine = reading().get("group_column") if isinstance(data, (str, os.PathLike)) else None
-    found = predictions(model, table_of(data, machine), horizon, reading)
-    library = library_of(data)
-    return found if library is None else frame_of(found, library)
+    rows = table_of(data, machine)
+    if candidates is None:
+        found = predictions(model, rows, horizon, reading)
+        return found if library is None else frame_of(found, library)
+    ranked = rank(model, list(rows), list(table_of(candidates, None)), horizon, reading)
+    told = {"predictions": ranked.predictions, "ranking": ranked.ranking}
+    return told if library is None else {part: frame_of(rows, library) for part, rows in told.items()}
 
 
 def metadata_of(registry: Registry, name: str, version: str) -> Mapping[str, Any]:

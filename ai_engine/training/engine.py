@@ -113,6 +113,7 @@ def fit(request: TrainingRequest, rows: Sequence[Any], progress: Progress) -> Tr
             hyperparameters=dict(request.hyperparameters)
             | {"validation_split": request.validation_split, "target_columns": targets},
             validation_score=metrics.overall.to_mapping()["skill"],
+            report=fitted.findings.to_mapping() if fitted.findings else None,
         ),
         measure=fitted.measure,
     )

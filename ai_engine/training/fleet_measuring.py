@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from ai_engine.training.arrays import FloatArray
+from ai_engine.training.arrays import FloatArray, IntArray
 from ai_engine.training.estimators.beliefs import CANDIDATES, Beliefs, BeliefV1, bounds, sizes_of
 from ai_engine.training.estimators.fleet import FleetForecasterV1, TargetFleetV1, TreesV1, measured_steps
 from ai_engine.training.fleet_judging import learn_in_order
@@ -23,8 +23,13 @@ SIMPLE: Final = ("last_value", "day_ago", "week_ago", "median_of_a_day")
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was foretold of the held-out rows of one target, and what came; flat arrays of one length."""
+    """What was foretold of the held-out rows of one series, and what came; flat arrays of one length.
 
+    `origins` are the slots of the last known values, `steps` how far ahead of them.
+    """
+
+    origins: IntArray
+    steps: IntArray
     observed: FloatArray
     centre: FloatArray
     lower: FloatArray
@@ -42,7 +47,7 @@ def measure(
     spread: int,
     baseline: str,
     asked: int,
-) -> tuple[tuple[FloatArray, ...], BeliefV1]:
+) -> tuple[Measured, BeliefV1]:
     """Return what was foretold of the held-out rows of a series, and what its windows up to the end show.
 
     The windows that are learned from have the `horizon` that the trees were fitted for, those that are
@@ -64,7 +69,7 @@ def measure(
     origins = np.arange(first, len(history) - asked, spread)
     origins = origins[history.observed[origins]]
     steps = np.arange(1, asked + 1)
-    parts: list[tuple[FloatArray, ...]] = []
+    parts: list[tuple[Any, ...]] = []  # arrays of integers, then of floats
     for some in np.array_split(origins, max(1, -(-len(origins) * asked // 100_000))):
         if not len(some):
             continue
@@ -82,10 +87,19 @@ def measure(
                 levels[at], below[at], above[at], steps, shares[row], radii[row], forecast.nonnegative
             )
             seen = ~np.isnan(observed[at])
-            parts.append((observed[at][seen], *(one[seen] for one in told), simple[at][seen]))
-    empty = (np.empty(0),) * 5
+            window, step = np.nonzero(seen)
+            parts.append(
+                (
+                    some[at][window],
+                    step + 1,
+                    observed[at][seen],
+                    *(one[seen] for one in told),
+                    simple[at][seen],
+                )
+            )
+    empty = (*(np.empty(0, dtype=np.intp),) * 2, *(np.empty(0),) * 5)
     columns = zip(*parts, strict=True) if parts else ((one,) for one in empty)
-    return tuple(np.concatenate(column) for column in columns), stored
+    return Measured(*(np.concatenate(column) for column in columns)), stored
 
 
 def measured_error(
@@ -114,6 +128,6 @@ def measured_error(
     for one in own:
         known = forecast.beliefs.get(one.history.vm, nothing)
         part, _ = measure(one, forecast, known, other.trees, other.horizon, cut, spread, SIMPLE[0], horizon)
-        wrong += float(np.abs(part[0] - part[1]).sum())
-        count += len(part[0])
+        wrong += float(np.abs(part.observed - part.centre).sum())
+        count += len(part.observed)
     return wrong / count if count else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +21,7 @@ from ai_engine.training.fleet_series import Series, look_at_past, nonnegative
 from ai_engine.training.fleet_trees import fit_trees
 from ai_engine.training.formulas import DAY_SECONDS, WEEK, Formulas
 from ai_engine.training.grid import Stretch
+from ai_engine.training.held_out_forecasts import HeldOutForecasts
 from ai_engine.training.histories import histories
 from ai_engine.training.progress import Progress
 
@@ -40,7 +41,7 @@ class FleetChoice:
     ----------
     estimator : FleetForecasterV1
         To be kept: fitted on all rows, or on the training rows without `refit`.
-    measured : dict of str to Measured
+    measured : dict of str to HeldOutForecasts
         By target; empty arrays where no held-out window was seen.
     candidates : dict of str to dict of str to float
         By target, the mean absolute errors on the judged training rows, in its unit.
@@ -51,7 +52,7 @@ class FleetChoice:
     """
 
     estimator: FleetForecasterV1
-    measured: dict[str, Measured]
+    measured: dict[str, HeldOutForecasts]
     candidates: dict[str, dict[str, float]]
     baseline: dict[str, str]
     n_features: int
@@ -179,7 +180,7 @@ def choose_fleet(
             )
             parts.append(part)
             after[one.history.vm] = belief
-        measured[forecast.target] = Measured(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        measured[forecast.target] = _together(own, parts)
         final.append(
             replace(
                 forecast,
@@ -193,3 +194,16 @@ def choose_fleet(
         again, _ = fit_trees(series, day, horizon, np.inf, seed)
         estimator = replace(estimator, trees=again, forecasts=tuple(final))
     return FleetChoice(estimator, measured, candidates, baseline, n_features)
+
+
+def _together(own: Sequence[Series], parts: Sequence[Measured]) -> HeldOutForecasts:
+    """Return what was measured of the series of a target, in one."""
+
+    def joined(name: str) -> Any:  # an array of integers or of floats
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return HeldOutForecasts(
+        histories=tuple(one.history for one in own),
+        series=np.repeat(np.arange(len(parts)), [len(part.observed) for part in parts]),
+        **{one.name: joined(one.name) for one in fields(Measured)},
+    )

@@ -160,6 +160,7 @@ BUILT_IN: Final[Mapping[str, Kind]] = {
                 "algorithm": OneOf(
                     (AUTO, "ridge", "random_forest", "boosted_trees", "boosted_trees_absolute")
                 ),
+                "refit": Switch(default=True),
                 "seed": SEED,
             },
         ),
@@ -170,6 +171,7 @@ BUILT_IN: Final[Mapping[str, Kind]] = {
             needs_target=True,
             settings={
                 "algorithm": OneOf((AUTO, "logistic_regression", "random_forest", "boosted_trees")),
+                "refit": Switch(default=True),
                 "seed": SEED,
             },
         ),

@@ -136,6 +136,9 @@ def test_every_answer_is_what_the_document_says(server: Served) -> None:
         ask("POST", "/models/{model_name}/predict", body={"data": rows}, model_name=name)
         ask("GET", "/models/performance/{model_name}", model_name=name)
         ask("GET", "/models/{model_name}/versions", model_name=name)
+        report = "/models/{model_name}/versions/{version}/report"
+        assert ask("GET", report, model_name=name, version="1.0.0")["data"]
+        ask("GET", report, model_name=name, version="9")
     ask("POST", "/models/{model_name}/predict", body={"data": [{"x": 1}]}, model_name="others")
     ask("GET", "/models/performance/{model_name}", model_name="others")
     ask("GET", "/models/performance/{model_name}", model_name="nobody")

@@ -258,3 +258,34 @@ def test_a_training_that_the_server_stops_for_is_told_so(server: Served) -> None
     assert problem(answers[0], 503)["type"] == "urn:ai-engine:problem:stopping"
     assert problem(server.post("/train", train_body()), 503)["type"] == "urn:ai-engine:problem:stopping"
     assert not children()
+
+
+def test_hosts_are_ranked_for_a_migration_and_for_nothing_else(trained: Served) -> None:
+    rows = [
+        {"target": f"h{number % 2}", "duration_s": 20.0 + 40 * (number % 2) + number % 3}
+        for number in range(120)
+    ]
+    body = {"model_type": "migration_prediction", "training_data": rows}
+    assert trained.post("/train", body).status_code == 200
+    asked = {"data": [{"vm": 1}], "candidates": [{"host": "h1"}, {"host": "h0", "cpu_percent": 20}]}
+    answer = trained.post("/models/migration_predictor/predict", asked)
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert [one["host"] for one in told["ranking"]] == ["h0", "h1"]
+    assert [one["score"] for one in told["ranking"]] == sorted(
+        (one["score"] for one in told["ranking"]), reverse=True
+    )
+    assert told["predictions"][0]["duration_s"] == told["ranking"][0]["duration_s"]
+    assert all(isinstance(reason, str) for one in told["ranking"] for reason in one["reasons"])
+    plain = trained.post("/models/migration_predictor/predict", {"data": [{"target": "h0"}]}).json()
+    assert plain.keys() == {"model_name", "version", "predictions"}
+    refused = problem(
+        trained.post(
+            "/models/resource_predictor/predict", {"data": telemetry(50), "candidates": [{"host": "h1"}]}
+        ),
+        422,
+    )
+    assert "only a model of migrations ranks hosts" in refused["detail"]
+    problem(trained.post("/models/migration_predictor/predict", asked | {"candidates": []}), 422)
+    problem(trained.post("/models/migration_predictor/predict", asked | {"candidates": [{"x": 1}]}), 422)
+    problem(trained.post("/models/migration_predictor/predict", asked | {"horizon": 3}), 422)

@@ -39,6 +39,7 @@ GIVEN: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
     ("models", "list"): (),
     ("models", "index"): ("metadata.team",),
     ("models", "show"): ("cpu",),
+    ("models", "report"): ("cpu",),
     ("models", "compare"): ("cpu", "1.0.0", "1.0.1"),
     ("models", "activate"): ("cpu", "1.0.2"),
     ("models", "rollback"): ("cpu",),

@@ -124,3 +124,19 @@ def test_a_terminal_sees_a_bar_and_standard_output_does_not(data: Path, model_di
     assert child.returncode == 0, seen
     assert b"%" in seen
     assert json.loads(out)["training_status"] == "completed"
+
+
+def test_hosts_of_a_file_are_ranked(command: Command, tmp_path: Path) -> None:
+    rows = [f"h{number % 2},{20 + 40 * (number % 2) + number % 3}" for number in range(120)]
+    (tmp_path / "moves.csv").write_text("\n".join(["target,duration_s", *rows]))
+    (tmp_path / "vm.csv").write_text("vm\n1\n")
+    (tmp_path / "hosts.csv").write_text("host,cpu_percent\nh1,10\nh0,20\n")
+    made = ("train", "--model-type", "migration_prediction", "--data", tmp_path / "moves.csv")
+    assert command(*made).code == 0
+    rows_of = ("--data", tmp_path / "vm.csv", "--candidates", tmp_path / "hosts.csv")
+    asked = ("predict", "migration_predictor", *rows_of)
+    told = command(*asked, "--json").json()
+    assert [one["host"] for one in told["ranking"]] == ["h0", "h1"]
+    shown = command(*asked)
+    assert shown.code == 0
+    assert "the shortest expected time until it succeeds; CPU is 20 % used before the move" in shown.out

@@ -12,8 +12,10 @@ from playwright.sync_api import Page, sync_playwright
 
 from ai_engine.dashboard.charts import sparkline
 from ai_engine.dashboard.summary import MODELS_A_PAGE
+from ai_engine.domain.entities import Run
 from ai_engine.domain.performance import ModelPerformance
 from tests.api.serving import Served, serving
+from tests.reports.test_page import FULL
 from tests.upgrade.original import Original
 
 CHROMIUM = "/usr/bin/chromium"
@@ -159,3 +161,40 @@ def test_a_browser_shows_it_without_the_network_and_without_a_complaint(
     assert page.get_by_role("heading", level=1).count() == 1
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_browser_shows_the_report_that_a_model_leads_to(
+    page: Page, server: Served, scheme: str, width: int
+) -> None:
+    """Wide tables scroll by themselves, and what is drawn is seen in both schemes."""
+    wide_rows = {"cpu": [{f"column {number}": "wide" * 5 for number in range(9)}]}
+    metadata = {"performance_metrics": FULL["metrics"], "candidates": FULL["leaderboard"]}
+    run = Run(None, None, 1, report=FULL | {"worst": wide_rows})
+    server.registry.save("cpu+a b", 1, run=run, metadata=metadata)
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of the two literals
+    hosts: set[str | None] = set()
+    complaints: list[str] = []
+    page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(server.url, wait_until="networkidle")
+    page.get_by_role("link", name="Report of cpu+a b 1.0.0").click()
+    page.wait_for_load_state("networkidle")
+    assert page.get_by_role("heading", level=1).inner_text() == "cpu+a b"
+    assert complaints == []
+    assert hosts <= {"127.0.0.1", None, ""}
+    across = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.evaluate(across) == 0
+    pictures = page.get_by_role("img")
+    assert pictures.count() == 8
+    assert page.evaluate("[...document.querySelectorAll('svg')].every(one => one.clientWidth > 200)")
+    ink = "one => getComputedStyle(one).stroke != getComputedStyle(one.closest('.card')).backgroundColor"
+    assert page.evaluate(f"[...document.querySelectorAll('polyline')].every({ink})")
+    page.get_by_text("The numbers").first.click()
+    assert page.get_by_role("table").first.is_visible()
+    page.get_by_role("link", name="NovaCron AI Engine").click()
+    assert page.get_by_role("heading", level=1).inner_text() == "Models"
+    page.set_viewport_size({"width": 390, "height": 800})

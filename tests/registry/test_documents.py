@@ -20,7 +20,7 @@ from ai_engine.registry import documents
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
 ARTIFACT = Artifact(Place.STORE, digest_of(b"x"), "mapped", 2**63 - 1, "3.11", {"numpy": "2"})
 MEASURED = ModelPerformance(0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, MOMENT, 7, 8)
-RUN = Run(MOMENT, MOMENT, 9, {"k": [1]}, 0.5)
+RUN = Run(MOMENT, MOMENT, 9, {"k": [1]}, 0.5, {"worst": [1]})
 WHOLE = NewVersion(
     ModelId("cpu#1"), "cpu", "1.0.0", "kind", ("a",), {"k": None}, True, ARTIFACT, MOMENT, MEASURED, RUN
 )
@@ -64,6 +64,7 @@ TAKEN: dict[str, Test] = {
     "run.dataset_size": count,
     "run.hyperparameters": lambda value: True,
     "run.validation_score": number,
+    "run.report": lambda value: isinstance(value, dict),
 }
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 2**63, 0.5, 3.0, "", "row", "2026-01-02"),
@@ -86,8 +87,8 @@ def test_each_key_takes_what_it_can_hold(path: str) -> None:
             with pytest.raises(ValueError, match=r"."):
                 documents.version_from_dict(document)
     inner.pop(key)
-    if key == "numpy":
-        return  # that of a package need not be there
+    if key in ("numpy", "report"):
+        return  # that of a package need not be there, and not every training has a report
     if not TAKEN[path](None) or path.startswith(("performance.", "run.")):
         with pytest.raises(ValueError, match=key):
             documents.version_from_dict(document)

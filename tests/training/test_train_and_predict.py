@@ -186,6 +186,11 @@ def test_a_report_tells_what_is_known_and_null_where_nothing_is(engine: ModelMan
     assert report["metrics"]["skill"] == done.performance_metrics["skill"]
     assert report["by_target"].keys() == {"cpu", "mem"}
     assert report["importance"] is None
+    assert report["by_horizon"].keys() == report["calibration"]["intervals"].keys() == {"cpu", "mem"}
+    assert report["by_group"]["cpu"]["groups"] == telemetry()["instance"].nunique()
+    # What a list reads of every version stays small.
+    (entry,) = engine.get_model_info()["models"]
+    assert not {"by_horizon", "by_group", "forecast", "worst"} & entry["metadata"].keys()
 
 
 def test_any_model_predicts_and_an_unknown_one_is_told(engine: ModelManager) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request
@@ -18,6 +19,7 @@ from ai_engine.api.trainings import trained
 from ai_engine.api.uploads import TABLES, uploaded
 from ai_engine.training.extras import require_training_packages
 from ai_engine.training.prediction import predict as predictions
+from ai_engine.training.ranking import rank
 
 router = APIRouter(tags=["work"])
 
@@ -57,12 +59,15 @@ def _predict(service: Service, model_name: str, text: bytes) -> tuple[Answer, in
     version = service.version(model_name, wanted.version)
     began = time.perf_counter()
     model = service.load(model_name, version)
-    predicted = predictions(
-        model, wanted.data, wanted.horizon, partial(reading_of, service.registry, model_name, version)
-    )
+    reading = partial(reading_of, service.registry, model_name, version)
+    told: dict[str, Any] = {"model_name": model_name, "version": version}  # JSON values
+    if wanted.candidates is None:
+        told["predictions"] = predictions(model, wanted.data, wanted.horizon, reading)
+    else:
+        ranked = rank(model, wanted.data, wanted.candidates, wanted.horizon, reading)
+        told |= {"predictions": ranked.predictions, "ranking": ranked.ranking}
     seconds = time.perf_counter() - began
-    answer = Answer({"model_name": model_name, "version": version, "predictions": predicted})
-    return answer, len(predicted), seconds
+    return Answer(told), len(told["predictions"]), seconds
 
 
 def _lane(service: Service, text: bytes) -> CapacityLimiter | None:

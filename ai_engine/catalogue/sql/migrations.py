@@ -34,6 +34,8 @@ def migrate(execute: Execute, schema: int, model_dir: str) -> None:
         _add_what_is_searched(execute)
     if schema in (1, 2):
         _name_files_within(execute, model_dir)
+    if schema in (1, 2, 3):
+        _add_reports(execute)
     if schema == 1:
         _note_what_is_searched(execute)
     execute(
@@ -170,6 +172,13 @@ def _name_files_within(execute: Execute, model_dir: str) -> None:
         "WHERE substr(path, 1, length(:dir) + 1) = :dir || '/'",
         {"dir": model_dir},
     )
+
+
+def _add_reports(execute: Execute) -> None:
+    """Lead from schema 3 to 4: a training may have a report."""
+    for statement in ENGINE_TABLES:
+        if "CREATE TABLE engine_reports" in statement:
+            execute(statement)
 
 
 # What is read in the place of bytes that are no text.

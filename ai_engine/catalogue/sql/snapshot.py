@@ -157,6 +157,10 @@ class SqlSnapshot:
     def runs(self, name: str, version: str | None = None) -> list[RunRecord]:
         return [run_of(row) for row in self._execute(statements.RUNS, {"name": name, "version": version})]
 
+    def report(self, model_id: str) -> Mapping[str, Any] | None:
+        rows = self._execute(statements.REPORT, {"model_id": model_id})
+        return parsed(rows[0][0], dict) if rows else None
+
     def blob(self, digest: Digest) -> bytes | None:
         rows = self._execute(
             "SELECT b.bytes FROM engine_versions e JOIN engine_blobs b ON b.id = e.blob "

@@ -165,6 +165,10 @@ ADD_RUN = """
     RETURNING id
 """
 
+REPORT = """
+    SELECT x.report FROM training_history t JOIN engine_reports x ON x.run = t.id
+    WHERE t.model_id = :model_id ORDER BY t.id DESC LIMIT 1
+"""
 RUNS = """
     SELECT e.name, e.version, t.training_started, t.training_completed, t.dataset_size, t.hyperparameters,
            t.validation_score

@@ -5,7 +5,7 @@ All that the engine needs besides lives in tables of its own, whose names begin 
 
 from __future__ import annotations
 
-SCHEMA = 3
+SCHEMA = 4
 
 SEED_TABLES = (
     """
@@ -121,6 +121,9 @@ ENGINE_TABLES = (
     "WHERE accuracy_score IS NOT NULL",
     # Numbers of a measurement for which the original's table has no column: a JSON object by name.
     "CREATE TABLE engine_metrics (metric INTEGER PRIMARY KEY, numbers TEXT NOT NULL)",
+    # What a training measured in detail, by its row in training_history: a JSON object. Beside the row, so
+    # that lists, which read every training record, read none of it.
+    "CREATE TABLE engine_reports (run INTEGER PRIMARY KEY, report TEXT NOT NULL)",
     # Small artifacts: the bytes are in the commit that makes the version visible. Versions with equal bytes
     # have one blob, found by the digest of any of them.
     "CREATE TABLE engine_blobs (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL)",

@@ -28,6 +28,7 @@ from ai_engine.domain.entities import (
     Seal,
 )
 from ai_engine.domain.errors import ModelNotFoundError, NoPreviousVersionError, VersionExistsError
+from ai_engine.domain.json_values import to_json
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.search import Field
 
@@ -220,8 +221,14 @@ class SqlTransaction(SqlSnapshot):
             self._execute(statement)
 
     def record_run(self, model_id: str, run: Run) -> None:
-        if not self._execute(statements.ADD_RUN, {"model_id": model_id, **run_columns(run)}):
+        rows = self._execute(statements.ADD_RUN, {"model_id": model_id, **run_columns(run)})
+        if not rows:
             raise ModelNotFoundError(model_id)
+        if run.report is not None:
+            self._execute(
+                "INSERT INTO engine_reports (run, report) VALUES (:run, :report)",
+                {"run": rows[0][0], "report": to_json("report", run.report)},
+            )
 
     def withdraw(self, version: ModelVersion, files: Iterable[str], at: datetime) -> None:
         model = self._model(version.name)
@@ -240,6 +247,11 @@ class SqlTransaction(SqlSnapshot):
         self._execute(
             "DELETE FROM engine_metrics WHERE metric IN "
             "(SELECT id FROM performance_metrics WHERE model_id = :model_id)",
+            of,
+        )
+        self._execute(
+            "DELETE FROM engine_reports WHERE run IN "
+            "(SELECT id FROM training_history WHERE model_id = :model_id)",
             of,
         )
         for table in ("performance_metrics", "training_history", "model_registry"):

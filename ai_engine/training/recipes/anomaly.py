@@ -40,8 +40,10 @@ from ai_engine.training.estimators.detectors import (
 )
 from ai_engine.training.estimators.series import SeriesV1
 from ai_engine.training.evaluation import DetectionMetrics, measure_classes, measure_flags
+from ai_engine.training.findings import NOTHING
 from ai_engine.training.folds import forward_folds, shuffled_folds
 from ai_engine.training.grid import median_interval
+from ai_engine.training.held_out_rows import HeldOutRows
 from ai_engine.training.hyperparameters import AUTO
 from ai_engine.training.metrics import UNKNOWN, TargetMetrics
 from ai_engine.training.progress import Progress
@@ -86,8 +88,8 @@ def train(request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted
         unseen: dict[str, tuple[BoolArray, FloatArray]] = {}
         for number, (name, make) in enumerate(candidates.items()):
             progress(0.1 + 0.6 * number / len(candidates), f"trying {name}")
-            judged, scores = _scores_of_unseen(make, x[learned], known, folds)
-            unseen[name] = known[judged], scores
+            unseen_rows, scores = _scores_of_unseen(make, x[learned], known, folds)
+            unseen[name] = known[unseen_rows], scores
         precisions = {
             name: float(average_precision_score(seen, scores)) for name, (seen, scores) in unseen.items()
         }
@@ -121,7 +123,8 @@ def train(request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted
     progress(0.9, "measuring on the held-out rows")
     held_out = numeric.take(split.held_out)
     started = perf_counter()
-    flags = measured.judge(held_out, x[split.held_out]).flags
+    judged = measured.judge(held_out, x[split.held_out])
+    flags = judged.flags
     seconds = perf_counter() - started
     refit = settings["refit"] and label is None
     if refit:
@@ -169,6 +172,9 @@ def train(request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted
             "f1": found.f1,
             "flagged_share": float(flags.mean()),
         },
+        findings=NOTHING
+        if label is None or observed is None
+        else HeldOutRows.of(table, split, label).findings_of_flags(observed, judged.scores, flags, majority),
     )
 
 

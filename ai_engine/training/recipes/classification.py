@@ -3,12 +3,14 @@
 Candidates: logistic regression, a random forest, boosted trees. Baseline: the majority class of the training
 rows; errors are shares of wrong rows. The candidate with the fewest wrong rows among training rows that its
 fits have not seen is chosen (five folds; in time order where there are timestamps), fitted on all training
-rows, and measured once on the held-out rows. There are no intervals, so ``confidence_score`` is unknown.
+rows, measured once on the held-out rows, and then fitted again on all rows, unless ``refit`` is false: the
+numbers are those of before. There are no intervals, so ``confidence_score`` is unknown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from time import perf_counter
 from typing import Any, Final
 
@@ -25,7 +27,9 @@ from ai_engine.training.encoding import EncodingV1
 from ai_engine.training.estimators.tabular import ClassifierV1, label_name
 from ai_engine.training.evaluation import measure_classes
 from ai_engine.training.folds import forward_folds, shuffled_folds
+from ai_engine.training.held_out_rows import HeldOutRows
 from ai_engine.training.hyperparameters import AUTO
+from ai_engine.training.importance import permutation_importance
 from ai_engine.training.labels import Labels, read_labels
 from ai_engine.training.progress import Progress
 from ai_engine.training.recipes.columns import check_length, cleaning_of, described, has_features
@@ -64,7 +68,7 @@ def train(request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted
     training = split.training
     if table.timestamps is not None:
         training = training[np.argsort(table.timestamps[training], kind="stable")]
-    learned = training[:: -(-len(training) // MOST_ROWS)]
+    learned = _at_most(training)
     y = classes.codes
     if len(np.unique(y[learned])) < 2:
         raise InvalidInputError(
@@ -91,21 +95,44 @@ def train(request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted
     progress(0.9, "measuring on the held-out rows")
     observed = y[split.held_out]
     started = perf_counter()
-    predicted = estimator.probabilities(x[split.held_out]).argmax(axis=1)
+    shares = estimator.probabilities(x[split.held_out])
     seconds = perf_counter() - started
     majority = int(np.bincount(y[training]).argmax())
-
+    metrics = measure_classes(shares.argmax(axis=1) == observed, observed == majority)
+    findings = HeldOutRows.of(table, split, target).findings_of_classes(
+        observed,
+        shares,
+        majority,
+        classes.labels,
+        permutation_importance(
+            lambda some, rows: float((estimator.probabilities(some).argmax(axis=1) != observed[rows]).mean()),
+            x[split.held_out],
+            encoding,
+            "growth of the share of wrong rows",
+            seed,
+        ),
+    )
     used = (target, *encoding.columns)
+    refit = request.hyperparameters["refit"]
+    kept = estimator
+    if refit:
+        progress(0.95, "fitting once more on all rows")
+        every = _at_most(np.arange(len(table)))
+        again = EncodingV1.of(table, every, target)
+        refitted = candidates[chosen]().fit(again.matrix(table)[every], y[every])
+        kept = replace(estimator, encoding=again, model=refitted)
 
     def mae_of(other: Any) -> float | None:  # any stored object may be asked for
+        if other is kept:
+            return metrics.mae  # once fitted again, it has seen these rows
         if not isinstance(other, ClassifierV1) or other.target != target:
             return None
         kept_back = rows.take(table.row_numbers[split.held_out])
         return _wrong_labels(other, kept_back, classes, observed)
 
     return Fitted(
-        estimator=estimator,
-        by_target={target: measure_classes(predicted == observed, observed == majority)},
+        estimator=kept,
+        by_target={target: metrics},
         targets=(target,),
         algorithms=(ALGORITHMS[chosen],),
         training_samples=len(learned),
@@ -120,9 +147,16 @@ def train(request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted
             "split": {"method": split.method, "validation_split": request.validation_split, "seed": seed},
             "candidates": {target: errors},
             "chosen": {target: chosen},
+            "refit": refit,
         },
         measure=mae_of,
+        findings=findings,
     )
+
+
+def _at_most(rows: IntArray) -> IntArray:
+    """Return every n-th row, so that no more are left than one fit takes."""
+    return rows[:: -(-len(rows) // MOST_ROWS)]
 
 
 def _wrong_share(

@@ -23,30 +23,26 @@ from ai_engine.domain.errors import InvalidInputError
 from ai_engine.telemetry.columns import Columns
 from ai_engine.training.arrays import IntArray
 from ai_engine.training.cells import TIMESTAMP, VM_ID
-from ai_engine.training.estimators.fleet import FleetForecasterV1
 from ai_engine.training.estimators.forecaster import ForecasterV1
-from ai_engine.training.evaluation import measure_numbers
-from ai_engine.training.fleet_measuring import measured_error
 from ai_engine.training.fleet_selection import LEAST_DAYS, choose_fleet, long_enough
 from ai_engine.training.fleet_trees import BUDGET as BUDGET_OF_FLEET
+from ai_engine.training.forecast_measuring import error_of, foretold, metrics_of
 from ai_engine.training.forecast_selection import (
     LEAST_BUDGET,
-    MEASURED,
     Choice,
     choose,
     fitted_again,
     too_short,
 )
 from ai_engine.training.grid import median_interval, stretches
+from ai_engine.training.held_out_forecasts import findings_of
 from ai_engine.training.hyperparameters import AUTO
-from ai_engine.training.metrics import TargetMetrics
 from ai_engine.training.progress import Part, Progress
 from ai_engine.training.recipes.columns import cleaning_of, described, named_targets, varying
 from ai_engine.training.recipes.protocol import Fitted
 from ai_engine.training.request import TrainingRequest
 from ai_engine.training.table import Table, in_time_order, read_table
 from ai_engine.training.timeline import Timeline, cuts_of, moments_of
-from ai_engine.training.windows import Windows
 
 # Rows of X for one fit, and for all targets together: 60,000 rows take about two seconds on one core, and
 # more of them lowered the error of three VMs by less than 1 %.
@@ -141,14 +137,7 @@ def _fleet(given: _Given, progress: Progress) -> Fitted:
     for target, found in choice.measured.items():
         if not len(found.observed):
             raise too_short(target, horizon, in_training=False)
-        by_target[target] = measure_numbers(
-            found.observed,
-            found.centre,
-            found.lower,
-            found.upper,
-            found.baseline,
-            training_range=_training_range(data, target),
-        )
+        by_target[target] = metrics_of(found, data, target)
     started = perf_counter()
     rows = [{TIMESTAMP: 0.0, VM_ID: vm, **dict.fromkeys(given.targets, 0.0)} for vm in given.table.vm_ids]
     n_forecasts = len(choice.estimator.predict(rows, horizon)) * len(given.targets)
@@ -176,7 +165,8 @@ def _fleet(given: _Given, progress: Progress) -> Fitted:
             "baseline": choice.baseline,
             "refit": given.refit,
         },
-        measure=lambda other: _mae_of(other, data, given.targets[0], horizon),
+        measure=lambda other: error_of(other, data, given.targets[0], horizon),
+        findings=findings_of(choice.measured, data.cut),
     )
 
 
@@ -198,8 +188,8 @@ def _by_target(given: _Given, progress: Progress) -> Fitted:
         reach=max(choice.space.reach for choice in chosen),
     )
     started = perf_counter()
-    measured = {choice.forecast.target: _measure(estimator, data, choice, horizon) for choice in chosen}
-    n_forecasts = sum(count for _, count in measured.values())
+    measured = {choice.forecast.target: foretold(estimator, data, choice, horizon) for choice in chosen}
+    n_forecasts = sum(len(found.observed) for found in measured.values())
     prediction_time = (perf_counter() - started) / n_forecasts
     if given.refit:
         progress(0.9, "fitting once more on all rows")
@@ -208,7 +198,7 @@ def _by_target(given: _Given, progress: Progress) -> Fitted:
     by_name = dict(zip(targets, chosen, strict=True))
     return Fitted(
         estimator=estimator,
-        by_target={target: metrics for target, (metrics, _) in measured.items()},
+        by_target={target: metrics_of(found, data, target) for target, found in measured.items()},
         targets=targets,
         algorithms=tuple(
             dict.fromkeys(name for choice in chosen for name in choice.forecast.model.algorithms)
@@ -228,7 +218,8 @@ def _by_target(given: _Given, progress: Progress) -> Fitted:
             "baseline": {target: choice.baseline for target, choice in by_name.items()},
             "refit": given.refit,
         },
-        measure=lambda other: _mae_of(other, data, targets[0], horizon),
+        measure=lambda other: error_of(other, data, targets[0], horizon),
+        findings=findings_of(measured, data.cut),
     )
 
 
@@ -256,49 +247,3 @@ def _targets(table: Table, learned: Table, asked: tuple[str, ...] | None) -> tup
             "has no numeric column that varies, so there is nothing to forecast; give one such as cpu",
         )
     return targets
-
-
-def _measure(
-    estimator: ForecasterV1, data: Timeline, choice: Choice, horizon: int
-) -> tuple[TargetMetrics, int]:
-    """Return the measures of one target over all held-out windows and steps, and over how many forecasts."""
-    target = choice.forecast.target
-    windows = _held_out(estimator, data, target, horizon)
-    assert windows is not None
-    observed = windows.observed()
-    centre, lower, upper = estimator.forecast_of(target).ahead(windows)
-    naive = windows.last_values()[:, None] + choice.simple.ahead(windows)
-    known = ~np.isnan(observed)
-    metrics = measure_numbers(
-        observed[known],
-        centre[known],
-        lower[known],
-        upper[known],
-        naive[known],
-        training_range=_training_range(data, target),
-    )
-    return metrics, int(known.sum())
-
-
-def _training_range(data: Timeline, target: str) -> float:
-    """Return the highest less the lowest training value of a target."""
-    known = np.concatenate([stretch.cells[target] for stretch in data.learned])
-    known = known[~np.isnan(known)]
-    return float(np.ptp(known)) if len(known) else 0.0
-
-
-def _mae_of(other: Any, data: Timeline, target: str, horizon: int) -> float | None:
-    """Return the error of another stored model (any object) on the held-out rows, or None."""
-    if isinstance(other, FleetForecasterV1):
-        return measured_error(other, data.stretches, target, horizon, data.cut)
-    windows = _held_out(other, data, target, horizon) if isinstance(other, ForecasterV1) else None
-    if windows is None:
-        return None
-    observed = windows.observed()
-    centre, _, _ = other.forecast_of(target).ahead(windows)
-    return float(np.nanmean(np.abs(observed - centre)))
-
-
-def _held_out(estimator: ForecasterV1, data: Timeline, target: str, horizon: int) -> Windows | None:
-    windows = estimator.windows(data.stretches, target, horizon, data.cut)
-    return None if windows is None else windows.at_most(max(1, MEASURED // horizon))

@@ -5,28 +5,35 @@ the one with the least absolute error on training rows that its fit has not seen
 best simple answer: the median, or the median by the categorical columns, as the training rows say. The 90 %
 interval is conformal, in seconds or as a share of the duration, whichever is narrower there. ``downtime_s``
 and ``failed`` (or ``outcome``) are foretold where there are such columns, and are never features. Failed
-migrations have no duration to learn from. Once the numbers are measured, durations are fitted again on all
+migrations have no duration to learn from. Once the numbers are measured, all of it is fitted again on all
 rows (``refit``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import perf_counter
 from typing import Any, Final
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from ai_engine.telemetry.columns import Columns
 from ai_engine.training.arrays import FloatArray, IntArray
 from ai_engine.training.encoding import EncodingV1
-from ai_engine.training.estimators.migration import MeanV1, MigrationV1
+from ai_engine.training.estimators.migration import MigrationV1
 from ai_engine.training.evaluation import measure_numbers
 from ai_engine.training.folds import forward_folds, shuffled_folds
+from ai_engine.training.held_out_rows import HeldOutRows
 from ai_engine.training.hyperparameters import AUTO
-from ai_engine.training.intervals import conformal_radius
+from ai_engine.training.importance import permutation_importance
+from ai_engine.training.migration_candidates import (
+    ENOUGH,
+    Folds,
+    best_of_seconds,
+    failure_probability,
+    fitted_to_seconds,
+    radius_of,
+)
 from ai_engine.training.progress import Progress
 from ai_engine.training.recipes.columns import (
     check_length,
@@ -48,10 +55,6 @@ FAILED: Final = frozenset(
     {"failed", "failure", "fail", "error", "aborted", "cancelled", "timeout", "true", "1"}
 )
 MOST_ROWS: Final = 100_000
-# With fewer outcomes of a kind a probability by row is one of luck.
-ENOUGH: Final = 20
-
-Folds = Sequence[tuple[IntArray, IntArray]]
 
 
 def train(request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted:
@@ -80,19 +83,16 @@ def train(request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted
     folds = _folds(len(learned), in_time, seed)
     algorithm = request.hyperparameters["algorithm"]
     baseline, simple = best_simple_answer(x[learned], y[learned], encoding, folds)
-    chosen, model, predicted, errors = _durations(algorithm, x[learned], y[learned], encoding, folds, seed)
+    choice = best_of_seconds(algorithm, x[learned], y[learned], encoding, folds, seed)
     observed = y[learned][np.concatenate([check for _, check in folds])]
-    radius, relative = _radius(observed, predicted)
+    radius, relative = radius_of(observed, choice.unseen)
 
     progress(0.6, "learning the other outcomes")
-    downtime = None
-    if DOWNTIME in table.numbers:
-        known = learned[~np.isnan(table.numbers[DOWNTIME][learned])]
-        if len(known) >= ENOUGH:
-            parts = _folds(len(known), in_time, seed)
-            _, downtime, _, _ = _durations(
-                AUTO, x[known], table.numbers[DOWNTIME][known], encoding, parts, seed
-            )
+    pauses = None
+    paused = _paused(table, learned)
+    if len(paused) >= ENOUGH:
+        parts = _folds(len(paused), in_time, seed)
+        pauses = best_of_seconds(AUTO, x[paused], table.numbers[DOWNTIME][paused], encoding, parts, seed)
     failure = None
     if failed is not None:
         # Rows that stand among those held out, or come after the first of them, tell nothing here either.
@@ -102,8 +102,11 @@ def train(request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted
             keep &= given.timestamps < table.timestamps[split.held_out].min()
         told = np.flatnonzero(keep)
         if len(told):
-            failure = _failure(encoding.matrix(_features(given, target))[told], failed[told] == 1, seed)
-    estimator = MigrationV1(encoding, model, radius, relative, target, downtime, failure)
+            failure = failure_probability(
+                encoding.matrix(_features(given, target))[told], failed[told] == 1, seed
+            )
+    downtime = None if pauses is None else pauses.model
+    estimator = MigrationV1(encoding, choice.model, radius, relative, target, downtime, failure)
 
     progress(0.9, "measuring on the held-out rows")
     held_out = y[split.held_out]
@@ -119,13 +122,39 @@ def train(request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted
         simple.predict(x[split.held_out]),
         training_range=float(np.ptp(y[training])),
     )
+    findings = HeldOutRows.of(table, split, target).findings_of_numbers(
+        held_out,
+        seconds,
+        (lower, upper),
+        simple.predict(x[split.held_out]),
+        permutation_importance(
+            lambda some, rows: float(np.abs(held_out[rows] - estimator.seconds(some)).mean()),
+            x[split.held_out],
+            encoding,
+            "growth of the mean absolute error, in seconds",
+            seed,
+        ),
+    )
     used = (target, *encoding.columns)
     refit = request.hyperparameters["refit"] and len(table) <= MOST_ROWS
     kept = estimator
     if refit:
-        every = _folds(len(table), False, seed)
-        _, again, _, _ = _durations(chosen, x, y, encoding, every, seed)
-        kept = replace(estimator, duration=again)
+        progress(0.95, "fitting once more on all rows")
+        if pauses is not None:
+            paused = _paused(table, np.arange(len(table)))
+            downtime = fitted_to_seconds(
+                pauses.name, x[paused], table.numbers[DOWNTIME][paused], encoding, seed
+            )
+        if failure is not None and failed is not None:
+            told = np.flatnonzero(~np.isnan(failed))
+            failure = failure_probability(
+                encoding.matrix(_features(given, target))[told],
+                failed[told] == 1,
+                seed,
+                by_row=not isinstance(failure, float),
+            )
+        again = fitted_to_seconds(choice.name, x, y, encoding, seed)
+        kept = replace(estimator, duration=again, downtime=downtime, failure=failure)
 
     def mae_of(other: Any) -> float | None:  # any stored object may be asked for
         if other is kept:
@@ -139,7 +168,7 @@ def train(request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted
         estimator=kept,
         by_target={target: metrics},
         targets=(target,),
-        algorithms=(chosen,),
+        algorithms=(choice.name,),
         training_samples=len(learned),
         held_out_samples=len(split.held_out),
         feature_count=encoding.n_features,
@@ -149,8 +178,8 @@ def train(request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted
             **described(table, used, training),
             "categories": {name: list(values) for name, values in encoding.categories.items()},
             "split": {"method": split.method, "validation_split": request.validation_split, "seed": seed},
-            "candidates": {target: errors},
-            "chosen": {target: chosen},
+            "candidates": {target: choice.errors},
+            "chosen": {target: choice.name},
             "baseline": {target: baseline},
             "refit": refit,
             "outcomes": [
@@ -160,6 +189,7 @@ def train(request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted
             ],
         },
         measure=mae_of,
+        findings=findings,
     )
 
 
@@ -191,73 +221,8 @@ def _folds(n_rows: int, in_time: bool, seed: int) -> Folds:
     return list(forward_folds(n_rows) if in_time else shuffled_folds(n_rows, seed))
 
 
-def _durations(
-    algorithm: str, x: FloatArray, y: FloatArray, encoding: EncodingV1, folds: Folds, seed: int
-) -> tuple[str, Any, FloatArray, dict[str, float]]:
-    """Return the best candidate's name, it fitted, what it said of unseen rows, and everyone's errors."""
-
-    def trees(rows: IntArray) -> Any:  # scikit-learn ships no types
-        model = HistGradientBoostingRegressor(
-            loss="absolute_error",
-            max_iter=120,
-            learning_rate=0.08,
-            min_samples_leaf=min(20, max(3, len(y) // 50)),
-            early_stopping=False,
-            random_state=seed,
-        )
-        return model.fit(x[rows], y[rows])
-
-    def simple(rows: IntArray) -> Any:
-        inner = list(shuffled_folds(len(rows), seed))
-        return best_simple_answer(x[rows], y[rows], encoding, inner)[1]
-
-    makers: dict[str, tuple[Callable[[IntArray], Any], ...]] = {
-        "boosted_trees": (trees,),
-        "simple": (simple,),
-        "combined": (trees, simple),
-    }
-    if algorithm != AUTO:
-        makers = {algorithm: makers[algorithm]}
-    made = {
-        maker: np.concatenate([maker(fit).predict(x[check]) for fit, check in folds])
-        for maker in dict.fromkeys(maker for members in makers.values() for maker in members)
-    }
-    observed = y[np.concatenate([check for _, check in folds])]
-    said = {name: np.mean([made[maker] for maker in members], axis=0) for name, members in makers.items()}
-    errors = {name: float(np.abs(values - observed).mean()) for name, values in said.items()}
-    chosen = min(errors, key=lambda name: errors[name])
-    every = np.arange(len(y))
-    return chosen, MeanV1(tuple(maker(every) for maker in makers[chosen])), said[chosen], errors
-
-
-def _radius(observed: FloatArray, predicted: FloatArray) -> tuple[float, bool]:
-    """Return the half-width that holds 90 % of unseen rows, and whether it is a share of the duration."""
-    seconds = np.maximum(predicted, 1e-3 * max(float(np.abs(observed).max()), 1e-9))
-    errors = np.abs(observed - predicted)
-    absolute, share = conformal_radius(np.column_stack([errors, errors / seconds])).tolist()
-    relative = bool(share * seconds.mean() < absolute)
-    return (share if relative else absolute), relative
-
-
-def _failure(x: FloatArray, failed: Any, seed: int) -> Any:  # a mask; scikit-learn ships no types
-    """Return the probability of a failure: by row if that has the smaller Brier score, else one for all.
-
-    References
-    ----------
-    Brier (1950), Monthly Weather Review 78(1), 1-3; Laplace's rule of succession for the one for all.
-    """
-    share = float((failed.sum() + 1) / (len(failed) + 2))
-    if min(failed.sum(), (~failed).sum()) < ENOUGH:
-        return share
-
-    def classifier(rows: IntArray) -> Any:
-        model = HistGradientBoostingClassifier(
-            max_iter=60, learning_rate=0.08, early_stopping=False, random_state=seed
-        )
-        return model.fit(x[rows], failed[rows])
-
-    by_row = by_all = 0.0
-    for fit, check in shuffled_folds(len(failed), seed, failed.astype(np.intp)):
-        by_row += float(np.square(classifier(fit).predict_proba(x[check])[:, 1] - failed[check]).sum())
-        by_all += float(np.square(failed[fit].mean() - failed[check]).sum())
-    return classifier(np.arange(len(failed))) if by_row < by_all else share
+def _paused(table: Table, rows: IntArray) -> IntArray:
+    """Return those of some rows that say how long the migration interrupted."""
+    if DOWNTIME not in table.numbers:
+        return rows[:0]
+    return rows[~np.isnan(table.numbers[DOWNTIME][rows])]

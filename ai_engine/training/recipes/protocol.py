@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ai_engine.telemetry.columns import Columns
+from ai_engine.training.findings import NOTHING, Findings
 from ai_engine.training.metrics import TargetMetrics
 from ai_engine.training.progress import Progress
 from ai_engine.training.request import TrainingRequest
@@ -43,6 +44,8 @@ class Fitted:
         What was done to the rows.
     extra : mapping of str to float or None
         Measures that only this kind has.
+    findings : Findings
+        What was measured in detail.
     """
 
     estimator: Any
@@ -57,6 +60,7 @@ class Fitted:
     measure: Callable[[Any], float | None]
     cleaning: Cleaning = field(default_factory=Cleaning)
     extra: Mapping[str, float | None] = field(default_factory=dict)
+    findings: Findings = NOTHING
 
 
 class Recipe(Protocol):

@@ -4,12 +4,14 @@ Candidates: ridge regression, a random forest, boosted trees of squared and of a
 targets ask for. Baseline: the best of the simple answers (the mean, the median, the median by the
 categorical columns) as training rows tell. Each training row is foretold by a fit that has not seen it
 (five folds; in time order where there are timestamps): these errors choose the candidate and give the 90 %
-interval. The chosen one is fitted on all training rows and measured once on the held-out rows.
+interval. The chosen one is fitted on all training rows, measured once on the held-out rows, and then fitted
+again on all rows, unless ``refit`` is false: the numbers are those of before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from time import perf_counter
 from typing import Any, Final
 
@@ -20,12 +22,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ai_engine.telemetry.columns import Columns
-from ai_engine.training.arrays import FloatArray
+from ai_engine.training.arrays import FloatArray, IntArray
 from ai_engine.training.encoding import EncodingV1
 from ai_engine.training.estimators.tabular import RegressorV1
 from ai_engine.training.evaluation import measure_numbers
 from ai_engine.training.folds import forward_folds, shuffled_folds
+from ai_engine.training.held_out_rows import HeldOutRows
 from ai_engine.training.hyperparameters import AUTO
+from ai_engine.training.importance import permutation_importance
 from ai_engine.training.intervals import conformal_radius
 from ai_engine.training.progress import Progress
 from ai_engine.training.recipes.columns import (
@@ -65,7 +69,7 @@ def train(request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted
     training = split.training
     if table.timestamps is not None:
         training = training[np.argsort(table.timestamps[training], kind="stable")]
-    learned = training[:: -(-len(training) // MOST_ROWS)]
+    learned = _at_most(training)
     encoding = has_features(EncodingV1.of(table, learned, target), target)
     x = encoding.matrix(table)
 
@@ -106,16 +110,39 @@ def train(request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted
         training_range=float(np.ptp(y[training])),
     )
 
+    findings = HeldOutRows.of(table, split, target).findings_of_numbers(
+        observed,
+        predicted,
+        (predicted - estimator.radius, predicted + estimator.radius),
+        simple.predict(x[split.held_out]),
+        permutation_importance(
+            lambda some, rows: float(np.abs(observed[rows] - estimator.values(some)).mean()),
+            x[split.held_out],
+            encoding,
+            f"growth of the mean absolute error, in the unit of {target}",
+            seed,
+        ),
+    )
     used = (target, *encoding.columns)
+    refit = request.hyperparameters["refit"]
+    kept = estimator
+    if refit:
+        progress(0.95, "fitting once more on all rows")
+        every = _at_most(np.arange(len(table)))
+        again = EncodingV1.of(table, every, target)
+        refitted = candidates[chosen]().fit(again.matrix(table)[every], y[every])
+        kept = replace(estimator, encoding=again, model=refitted)
 
     def mae_of(other: Any) -> float | None:  # any stored object may be asked for
+        if other is kept:
+            return metrics.mae  # once fitted again, it has seen these rows
         if not isinstance(other, RegressorV1) or other.target != target:
             return None
         kept_back = rows.take(table.row_numbers[split.held_out])
         return float(np.abs(observed - other.values(other.encoding.matrix_of_rows(kept_back))).mean())
 
     return Fitted(
-        estimator=estimator,
+        estimator=kept,
         by_target={target: metrics},
         targets=(target,),
         algorithms=(ALGORITHMS[chosen],),
@@ -131,9 +158,16 @@ def train(request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted
             "candidates": {target: {name: float(error.mean()) for name, error in errors.items()}},
             "chosen": {target: chosen},
             "baseline": {target: baseline},
+            "refit": refit,
         },
         measure=mae_of,
+        findings=findings,
     )
+
+
+def _at_most(rows: IntArray) -> IntArray:
+    """Return every n-th row, so that no more are left than one fit takes."""
+    return rows[:: -(-len(rows) // MOST_ROWS)]
 
 
 def _candidates(algorithm: str, seed: int, n_rows: int) -> Mapping[str, Callable[[], Any]]:

@@ -1,0 +1,1 @@
+"""The report of a version for people: what it shows, its pictures, its page."""
