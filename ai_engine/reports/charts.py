@@ -54,6 +54,23 @@ class LineChart:
     now: float | None = None
     includes: tuple[float, ...] = ()
 
+    def limits(self) -> tuple[float, float, bool]:
+        """Return the lowest and the highest value that the lines need, and whether the band is cut there.
+
+        A band may be a hundred times as wide as what it is around, which nobody would see any more: it gets
+        as much again on either side.
+        """
+        known = [value for line in self.lines for value in line.values if value is not None]
+        known += self.includes
+        low, high = (min(known), max(known)) if known else (0.0, 1.0)
+        if self.band is None:
+            return low, high, False
+        room = high - low or abs(high) or 1.0
+        ends = [value for value in (*self.band.lower, *self.band.upper) if value is not None]
+        below, above = min([low, *ends]), max([high, *ends])
+        cut = below < low - room or above > high + room
+        return max(below, low - room), min(above, high + room), cut
+
 
 @dataclass(frozen=True, slots=True)
 class Bar:

@@ -19,6 +19,8 @@ _LEFT_OUT: Final = (
     *("training_time", "training_samples", "validation_samples"),
 )
 MOST: Final = 8
+# A difference of less than half a percent is told as none.
+SAME: Final = 0.005
 
 
 def headlines(report: Mapping[str, Any], kind: str | None) -> list[Headline]:
@@ -31,7 +33,7 @@ def headlines(report: Mapping[str, Any], kind: str | None) -> list[Headline]:
         found.append(
             Headline(
                 "skill",
-                f"than {against}",
+                f"{'as' if abs(skill) < SAME else 'than'} {against}",
                 _against(skill),
                 "Its error against the simple answer's",
                 skill < 0,
@@ -77,6 +79,6 @@ def _against(skill: float) -> str:
     >>> _against(0.32), _against(0.001), _against(-0.32)
     ('32 % better', 'the same', '32 % worse')
     """
-    if abs(skill) < 0.005:
+    if abs(skill) < SAME:
         return "the same"
     return f"{percent(abs(skill))} {'better' if skill > 0 else 'worse'}"

@@ -137,7 +137,10 @@ def _legend(figure: Figure) -> list[tuple[str, str]]:
     if isinstance(figure.chart, LineChart):
         lines = {line.label: line.role for line in figure.chart.lines if line.label != "known before"}
         found = [(role, label) for label, role in lines.items()]
-        return found + ([("band", figure.chart.band.label)] if figure.chart.band else [])
+        if figure.chart.band is not None:
+            edge = ", cut at the edge" if figure.chart.limits()[2] else ""
+            found.append(("band", figure.chart.band.label + edge))
+        return found
     if isinstance(figure.chart, BarChart) and any(bar.role == "marked" for bar in figure.chart.bars):
         return [("marked", "taken")]
     return []

@@ -13,13 +13,15 @@ from ai_engine.reports.text import decimal, percent
 # Two stand side by side on a desk; one alone shrinks by a quarter on a telephone, and can still be read.
 WIDTH: Final = 480
 HEIGHT: Final = 250
-LEFT: Final = 54
+LEFT: Final = 62
 RIGHT: Final = 14
 TOP: Final = 14
 BOTTOM: Final = 40
 ROW: Final = 26
 LABELS: Final = 150
 _LONGEST_LABEL: Final = 19
+# What lies beyond is drawn at the edge: sums with it would leave the range of floats.
+_FARTHEST: Final = 1e300
 
 
 def drawn(chart: Chart, told: str) -> str:
@@ -41,8 +43,9 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     >>> ticks(0.0, 1.0), ticks(3.2, 17.9), ticks(5.0, 5.0)
     ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [0.0, 5.0, 10.0, 15.0, 20.0], [4.0, 4.5, 5.0, 5.5, 6.0])
     """
+    low, high = (min(max(end, -_FARTHEST), _FARTHEST) for end in (low, high))
     if high <= low:
-        apart = min(abs(low), 1e300) * 0.2 or 1.0
+        apart = abs(low) * 0.2 or 1.0
         return ticks(low - apart, low + apart, most)
     if not 1e-290 < high - low < 1e290 or high - low < 1e-9 * max(abs(low), abs(high)):
         return [low, high]  # no float lies between, or round ones would leave the range of floats
@@ -95,12 +98,8 @@ def _grid(x: _Axis, y: _Axis, x_label: str, y_label: str) -> list[str]:
 
 
 def _lines(chart: LineChart) -> list[str]:
-    known = [value for line in chart.lines for value in line.values if value is not None]
-    if chart.band is not None:
-        known += [value for value in (*chart.band.lower, *chart.band.upper) if value is not None]
     places = [place for line in chart.lines for place in line.x]
-    known += chart.includes
-    low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    low, high, _ = chart.limits()
     y = _Axis(ticks(low, high), HEIGHT - BOTTOM, TOP)
     first, last = (min(places), max(places)) if places else (0.0, 1.0)
     inner = [mark for mark in ticks(first, last, 6) if first <= mark <= last] or [first]

@@ -308,18 +308,20 @@ class CatalogueContract:
         report = {"worst": [{"vm": "ä", "mae": 0.5}], "forecast": None}
         trained = add(catalogue, replace(new(), run=Run(MOMENT, None, 1, report=report)))
         other = add(catalogue, replace(new(), run=Run(MOMENT, None, 1)))
+        kept = add(catalogue, replace(new(), run=Run(MOMENT, None, 1, report={"worst": None})))
         with catalogue.write() as work:
             work.record_run(trained.model_id, Run(MOMENT, None, 2))
         with open_catalogue().read() as snapshot:
             assert snapshot.report(trained.model_id) == report
             assert snapshot.report(other.model_id) is None
             assert snapshot.report("nobody") is None
-            assert [record.run.report for record in snapshot.runs("cpu")] == [None, None, None]
+            assert [record.run.report for record in snapshot.runs("cpu")] == [None] * 4
         with catalogue.write() as work:
             work.record_run(trained.model_id, Run(MOMENT, None, 3, report={"worst": []}))
             assert work.report(trained.model_id) == {"worst": []}
             work.drop(trained, [])
             assert work.report(trained.model_id) is None
+            assert work.report(kept.model_id) == {"worst": None}
 
     def test_a_version_is_described_with_every_column(self, open_catalogue: OpenCatalogue) -> None:
         """And with what was measured last."""

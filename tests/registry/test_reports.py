@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,8 @@ def test_a_report_outlives_the_process_and_ends_with_its_version(tmp_path: Path)
         manager.delete_version("cpu", "1.0.0")
     with build_stores(Settings(model_dir=str(tmp_path))).catalogue.read() as snapshot:
         assert snapshot.inconsistencies() == []
+    with closing(sqlite3.connect(tmp_path / "model_registry.db")) as database:
+        assert database.execute("SELECT COUNT(*) FROM engine_reports").fetchone() == (0,)
 
 
 def test_the_record_beside_the_artifact_has_the_run_and_not_its_report(tmp_path: Path) -> None:

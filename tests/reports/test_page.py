@@ -11,7 +11,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from ai_engine.reports.charts import Bar, BarChart, Line, LineChart, ReliabilityChart
+from ai_engine.reports.charts import Band, Bar, BarChart, Line, LineChart, ReliabilityChart
 from ai_engine.reports.glossary import TERMS
 from ai_engine.reports.headlines import basis, headlines
 from ai_engine.reports.page import Subject, page, policy
@@ -165,7 +165,9 @@ def test_parts_are_independent(part: str) -> None:
 
 def test_a_worse_version_says_so() -> None:
     (first, *_) = headlines({"metrics": {"skill": -0.5, "mae": 1.0}}, "regression")
-    assert (first.text, first.bad) == ("50 % worse", True)
+    assert (first.text, first.label, first.bad) == ("50 % worse", "than the baseline", True)
+    (first, *_) = headlines({"metrics": {"skill": 0.004}}, "regression")
+    assert (first.text, first.label) == ("the same", "as the baseline")
     assert basis({"metrics": {"skill": 0.5}}) == ""
 
 
@@ -216,6 +218,17 @@ def test_a_gap_breaks_a_line_and_a_value_alone_is_a_dot() -> None:
     svg = drawn(LineChart((line,), "x", "y"), "told")
     assert svg.count("<polyline") == 1
     assert svg.count("<circle") == 1
+
+
+@pytest.mark.parametrize(("upper", "cut"), [(4.0, False), (4.1, True), (1000.0, True)])
+def test_an_interval_leaves_what_came_to_be_seen(upper: float, cut: bool) -> None:
+    """Of lines from 0 to 2 it shows as much again on either side, and says where it is cut."""
+    line = Line("came", "seen", (0.0, 1.0), (0.0, 2.0))
+    chart = LineChart((line,), "x", "y", band=Band("90 % interval", (0.0, 1.0), (0.0, -1.0), (1.0, upper)))
+    assert chart.limits() == (-1.0, min(upper, 4.0), cut)
+    windows = {"cpu": [WINDOW | {"upper": [4.0, 1000.0 if cut else 5.0]}]}
+    text = page(SUBJECT, dict.fromkeys(PARTS) | {"forecast": windows})
+    assert ("90 % interval, cut at the edge" in text) is cut
 
 
 def test_larger_dots_are_of_more_rows() -> None:

@@ -13,7 +13,11 @@ from ai_engine.training.arrays import FloatArray
 from ai_engine.training.calibration import intervals_told, reliability
 from ai_engine.training.encoding import EncodingV1
 from ai_engine.training.engine import Trained, fit
+from ai_engine.training.findings import rounded
+from ai_engine.training.grid import Clock
 from ai_engine.training.groups import MOST_NAMED, GroupErrors, by_group_told
+from ai_engine.training.held_out_forecasts import HeldOutForecasts, findings_of
+from ai_engine.training.histories import History
 from ai_engine.training.importance import MOST_ROWS, REPEATS, permutation_importance
 from ai_engine.training.progress import Progress
 from ai_engine.training.request import TrainingRequest
@@ -199,6 +203,9 @@ def test_what_is_kept_has_seen_all_rows_and_its_numbers_are_those_of_before(
     # Of the rows that were held out, what was fitted again knows more; its number is still the measured one.
     assert once.measure(again.estimator) < told  # type: ignore[operator]  # both are numbers
     assert again.measure(again.estimator) == told
+    if kind != "migration_prediction":  # its columns of X are those of the training rows
+        kinds = [made.estimator.encoding.categories["kind"] for made in (once, again)]
+        assert [("late" in seen) for seen in kinds] == [False, True]
 
 
 def test_classes_are_told_by_how_sure_the_answers_were(quiet: Progress) -> None:
@@ -279,6 +286,45 @@ def test_a_baseline_without_error_and_a_series_that_stands_still_divide_by_nothi
     assert (one["skill"], one["mase"], one["coverage"]) == (None, None, 0.5)
     same = np.ones(3)
     assert intervals_told(same, same, same, same)["scaled_interval_score"] is None
+
+
+def test_a_change_over_a_gap_is_none_of_one_step() -> None:
+    """Of six training slots the fourth was not sampled: the changes are 1, 2, 1, and 50 is none."""
+    history = History(
+        "vm",
+        Clock(0.0, 1.0, timed=True),
+        np.array([0.0, 1.0, 3.0, 50.0, 4.0, 5.0, 9.0, 9.0]),
+        np.array([True, True, True, False, True, True, True, True]),
+    )
+    at = np.array([0, 0])
+    found = HeldOutForecasts(
+        (history,),
+        series=at,
+        origins=np.array([5, 5]),
+        steps=np.array([1, 2]),
+        observed=np.array([9.0, 9.0]),
+        centre=np.array([7.0, 7.0]),
+        lower=np.array([6.0, 6.0]),
+        upper=np.array([8.0, 9.0]),
+        baseline=np.array([5.0, 5.0]),
+    )
+    told = findings_of({"cpu": found}, cut=6.0)
+    assert told.by_group is not None
+    (one,) = told.by_group["cpu"]["named"]
+    assert one["mase"] == pytest.approx(2 / (4 / 3), rel=1e-4)
+    assert (one["mae"], one["skill"], one["coverage"], one["rows"]) == (2.0, 0.5, 0.5, 2)
+    assert told.forecast is not None
+    (window,) = told.forecast["cpu"]
+    assert window["past"] == [1.0, 3.0, None, 4.0, 5.0]
+
+
+def test_importance_is_the_mean_growth_over_the_shuffles() -> None:
+    growths = iter([1.0, *(1.0 + growth for growth in (1, 2, 3, 4, 10))])
+    encoding = EncodingV1({"a": 0.0}, {})
+    told = permutation_importance(lambda _x, _rows: next(growths), np.zeros((4, 1)), encoding, "error", 0)
+    assert told["columns"] == [
+        {"column": "a", "increase": 4.0, "spread": rounded(float(np.std([1, 2, 3, 4, 10])))}
+    ]
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.0999, 0.1, 0.5, 0.9999, 1.0])

@@ -29,11 +29,12 @@ def migrations(n: int = 600) -> list[Row]:
     for number in range(n):
         target = list(SECONDS)[number % 3]
         failed = target == "shaky" and bool(draw.random() < 0.35)
-        seconds = SECONDS[target] * float(np.exp(0.05 * draw.normal()))
+        memory = float(draw.choice([2048, 4096]))
+        seconds = SECONDS[target] * memory / 4096 * float(np.exp(0.05 * draw.normal()))
         rows.append(
             {
                 "target": target,
-                "memory_mb": float(draw.choice([2048, 4096])),
+                "memory_mb": memory,
                 "duration_s": None if failed else seconds,
                 "failed": failed,
             }
@@ -88,9 +89,10 @@ def test_a_host_that_the_vm_would_fill_is_the_last(model: MigrationV1) -> None:
 
 def test_what_a_host_has_does_not_become_the_vm_s(model: MigrationV1) -> None:
     """Both have a `memory_mb`; only the VM's is a column of the model."""
-    (one,) = ranking(model, [{"host": "near", "memory_mb": 1e9}])
-    (other,) = ranking(model, [{"host": "near"}])
-    assert one["duration_s"] == other["duration_s"]
+    (one,) = ranking(model, [{"host": "near", "memory_mb": 2048.0}])
+    assert one["duration_s"] == pytest.approx(20, rel=0.1)
+    (left_open,) = ranking(model, [{"host": "near", "memory_mb": 2048.0}], {"vcpus": 4})
+    assert left_open["duration_s"] == pytest.approx(10, rel=0.1)
 
 
 def test_the_migration_is_foretold_as_it_stands_or_to_the_best_host(model: MigrationV1) -> None:
