@@ -5,7 +5,9 @@ All that the engine needs besides lives in tables of its own, whose names begin 
 
 from __future__ import annotations
 
-SCHEMA = 3
+from ai_engine.catalogue.sql.job_tables import JOB_TABLES
+
+SCHEMA = 4
 
 SEED_TABLES = (
     """
@@ -159,4 +161,5 @@ ENGINE_TABLES = (
     "CREATE UNIQUE INDEX engine_one_active ON model_registry (name) WHERE is_active = 1",
     "CREATE INDEX engine_metrics_model ON performance_metrics (model_id)",
     "CREATE INDEX engine_training_model ON training_history (model_id)",
+    *JOB_TABLES,
 )
