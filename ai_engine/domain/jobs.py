@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from ai_engine.domain.entities import Digest
+from ai_engine.domain.entities import Digest, SavedVersion
 
 # Of so many attempts that ended with their process a job is set aside: it would end a fourth one, too.
 MOST_DEATHS: Final = 3
@@ -102,6 +102,20 @@ class JobClaim:
 
     job_id: str
     attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobCompletion:
+    """The job that a save ends, in the transaction that adds the version.
+
+    Attributes
+    ----------
+    result : callable
+        Returns what the job made (JSON values), from what the save settled.
+    """
+
+    claim: JobClaim
+    result: Callable[[SavedVersion], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
