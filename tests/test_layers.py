@@ -21,6 +21,7 @@ ORDER = [
     {"registry"},
     {"wiring", "backup", "recovery"},
     {"training"},
+    {"jobs"},
     {"models"},
     {"api", "dashboard", "cli"},
     {"app"},
@@ -47,6 +48,7 @@ THIRD_PARTY = {
     "backup": set(),
     "recovery": set(),
     "telemetry": {"numpy", "pyarrow", "pandas", "polars"},
+    "jobs": set(),
     "training": {"numpy", "sklearn", "scipy", "joblib", "threadpoolctl"},
     "api": {
         "fastapi",

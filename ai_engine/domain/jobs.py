@@ -86,6 +86,8 @@ class NewJob:
         Tells the request from all others of a day; a second one with the same key is the same job.
     fingerprint : str
         Tells what was asked for from anything else that might be.
+    request_id : str or None
+        Under which the logs have it.
     """
 
     model_name: str
@@ -94,6 +96,7 @@ class NewJob:
     rows: JobRows
     dedupe_key: str | None = None
     fingerprint: str = ""
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +167,7 @@ class Job:
     cancelling: bool
     result: Mapping[str, Any] | None
     error: Mapping[str, Any] | None
+    request_id: str | None
 
     @property
     def claim(self) -> JobClaim:

@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
@@ -61,6 +61,7 @@ class TrainingQueue:
         model_type: str,
         spec: Mapping[str, Any],
         dedupe_key: str | None = None,
+        request_id: str | None = None,
         limit: int,
     ) -> Job:
         """Return the job of a request once it is durable.
@@ -75,6 +76,8 @@ class TrainingQueue:
             What is to be trained, without the rows (JSON values).
         dedupe_key : str or None
             Makes a second request of the same day the same job.
+        request_id : str or None
+            Under which the logs of its training have it.
         limit : int
             How many jobs may wait.
 
@@ -94,6 +97,7 @@ class TrainingQueue:
                     writer.write(piece)
                 stored = writer.finish()
                 new = _new_job(stored, format_, model_name, model_type, spec, dedupe_key)
+                new = replace(new, request_id=request_id)
                 with self.stores.catalogue.write(self.actor) as work:
                     if not self.stores.artifacts.has(stored.digest):  # equal bytes, swept since
                         writer.finish()

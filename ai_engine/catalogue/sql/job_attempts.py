@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ai_engine.catalogue.sql.dialect import Dialect
-from ai_engine.catalogue.sql.jobs import AHEAD, SqlJobs, id_of, parsed_id
+from ai_engine.catalogue.sql.jobs import AHEAD, SqlJobs
 from ai_engine.domain.entities import Digest
 from ai_engine.domain.errors import JobNotFoundError, LeaseLostError
+from ai_engine.domain.job_ids import id_of, parsed_id
 from ai_engine.domain.jobs import (
     MOST_DEATHS,
     Job,

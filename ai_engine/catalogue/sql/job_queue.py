@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from ai_engine.catalogue.sql.dialect import Dialect
 from ai_engine.catalogue.sql.job_attempts import SqlAttempts
-from ai_engine.catalogue.sql.jobs import id_of
 from ai_engine.domain.entities import Digest
 from ai_engine.domain.errors import IdempotencyKeyReusedError, JobStateError, QueueFullError
+from ai_engine.domain.job_ids import id_of
 from ai_engine.domain.jobs import KEY_LIFETIME, Job, JobStatus, NewJob
 
 if TYPE_CHECKING:
@@ -48,9 +48,10 @@ class SqlJobQueue(SqlAttempts):
         ((seq,),) = self._execute(
             f"""
             INSERT INTO engine_jobs (token, status, model_name, model_type, spec, rows_digest, rows_format,
-                                     rows_size, dedupe_key, fingerprint, submitted_by, submitted_at)
+                                     rows_size, dedupe_key, fingerprint, request_id,
+                                     submitted_by, submitted_at)
             VALUES (:token, :status, :model_name, :model_type, :spec, :digest, :format, :size, :dedupe_key,
-                    :fingerprint, :by, {self._dialect.now})
+                    :fingerprint, :request_id, :by, {self._dialect.now})
             RETURNING seq
             """,
             {
@@ -64,6 +65,7 @@ class SqlJobQueue(SqlAttempts):
                 "size": new.rows.size,
                 "dedupe_key": new.dedupe_key,
                 "fingerprint": new.fingerprint,
+                "request_id": new.request_id,
                 "by": self._actor,
             },
         )

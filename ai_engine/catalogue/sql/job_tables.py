@@ -19,6 +19,7 @@ JOB_TABLES = (
         rows_size INTEGER NOT NULL,
         dedupe_key TEXT,
         fingerprint TEXT NOT NULL,
+        request_id TEXT,
         attempt INTEGER NOT NULL DEFAULT 0,
         deaths INTEGER NOT NULL DEFAULT 0,
         cancelling INTEGER NOT NULL DEFAULT 0,

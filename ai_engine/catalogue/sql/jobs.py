@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ai_engine.catalogue.sql.dialect import Dialect
 from ai_engine.domain import clock
 from ai_engine.domain.entities import Digest
+from ai_engine.domain.job_ids import id_of, parsed_id
 from ai_engine.domain.jobs import (
     Attempt,
     Job,
@@ -27,32 +27,12 @@ if TYPE_CHECKING:
 _COLUMNS = """
     j.seq, j.token, j.status, j.model_name, j.model_type, j.spec, j.rows_digest, j.rows_format, j.rows_size,
     j.attempt, j.deaths, j.submitted_by, j.submitted_at, j.started_at, j.completed_at, l.stage, l.fraction,
-    j.cancelling, j.result, j.error
+    j.cancelling, j.result, j.error, j.request_id
 """
 _FROM = "FROM engine_jobs j LEFT JOIN engine_job_leases l ON l.job = j.seq"
 _LAPSED = "l.lapses_at <= {now} OR l.beat_at > {soon}"
 # Seconds by which a heartbeat may lie ahead of the clock before the clock was set back.
 AHEAD = 5.0
-_ID = re.compile(r"([0-9a-f]{10})-([0-9a-f]{16})", re.ASCII)
-
-
-def id_of(seq: int, token: str) -> str:
-    """Return the id of a job: its place among all, then what cannot be guessed.
-
-    >>> id_of(17, "0123456789abcdef")
-    '0000000011-0123456789abcdef'
-    """
-    return f"{seq:010x}-{token}"
-
-
-def parsed_id(job_id: str) -> tuple[int, str] | None:
-    """Return the place and the token of an id; None where it is none.
-
-    >>> parsed_id("0000000011-0123456789abcdef"), parsed_id("11")
-    ((17, '0123456789abcdef'), None)
-    """
-    match = _ID.fullmatch(job_id)
-    return (int(match.group(1), 16), match.group(2)) if match else None
 
 
 class SqlJobs:
@@ -164,7 +144,7 @@ class SqlJobs:
 
 def _job(row: Sequence[Any]) -> Job:
     seq, token, status, name, kind, spec, digest, format_, size, attempt, deaths, by, *rest = row
-    submitted, started, completed, stage, fraction, cancelling, result, error, now = rest
+    submitted, started, completed, stage, fraction, cancelling, result, error, request_id, now = rest
     return Job(
         job_id=id_of(seq, token),
         status=JobStatus(status),
@@ -184,6 +164,7 @@ def _job(row: Sequence[Any]) -> Job:
         cancelling=cancelling == 1,
         result=json.loads(result) if result else None,
         error=json.loads(error) if error else None,
+        request_id=request_id,
     )
 
 
