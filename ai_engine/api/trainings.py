@@ -12,7 +12,7 @@ from ai_engine.api.service import Service
 from ai_engine.domain.errors import StorageError
 from ai_engine.domain.jobs import Job
 from ai_engine.jobs.shapes import outcome
-from ai_engine.jobs.submission import submit
+from ai_engine.jobs.submission import submit_file
 from ai_engine.jobs.waiting import LOOK, Follower
 from ai_engine.telemetry.rows_file import RowsFile
 from ai_engine.training.extras import require_training_packages
@@ -30,13 +30,13 @@ async def enqueued(
     RefusedError
         If the server stops; nothing is enqueued.
     AIEngineError
-        See `ai_engine.jobs.submission.submit`.
+        See `ai_engine.jobs.submission.submit_file`.
     """
     if service.workers.stopping:
         raise stopping()
     require_training_packages()
     queue = service.acting(request).queue
-    job = await to_thread.run_sync(partial(submit, queue, service.settings, wanted, rows, key))
+    job = await to_thread.run_sync(partial(submit_file, queue, service.settings, wanted, rows, key))
     service.workers.wake()
     return job
 

@@ -59,9 +59,9 @@ def commands(serving: bool = False) -> typer.Typer:
     app.callback()(_root)
     serve.register(app)
     if not serving:
-        from ai_engine.cli import config, maintain, models, train
+        from ai_engine.cli import config, jobs, maintain, models, train, worker
 
-        for others in (train, models, maintain, config):
+        for others in (train, worker, jobs, models, maintain, config):
             others.register(app)
     return app
 

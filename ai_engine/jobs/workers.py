@@ -12,11 +12,12 @@ from secrets import token_hex
 from typing import Final
 
 from ai_engine.domain.errors import AIEngineError
-from ai_engine.domain.jobs import Job
+from ai_engine.domain.jobs import Job, Usage
 from ai_engine.jobs.attempt import LEASE, Attempt
 from ai_engine.registry.training_queue import TrainingQueue
 from ai_engine.settings import Settings
 from ai_engine.training.child import TrainingProcess
+from ai_engine.training.extras import can_train
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,8 @@ class Workers:
     queue : TrainingQueue
         Where the jobs are.
     settings : Settings
-        Of the registry that the versions go to; `Settings.workers` are the threads.
+        Of the registry that the versions go to; `Settings.workers` are the threads. Where the packages are
+        not installed with which to train, there are none.
 
     Attributes
     ----------
@@ -50,6 +52,8 @@ class Workers:
         self._queue, self._settings = queue, settings
         self.worker, self._host = token_hex(8), socket.gethostname()
         count = os.cpu_count() or 1 if settings.workers is None else settings.workers
+        if not can_train():
+            count = 0
         self._threads = [
             threading.Thread(target=self._work, name=f"training-{number}") for number in range(count)
         ]
@@ -142,8 +146,13 @@ class Workers:
             with self._lock:
                 self._under_way.add(process)
             made = Attempt(self._queue, self._settings, job, self._draining).run(process)
-        except AIEngineError as error:
-            log.error("job %s cannot be done here: %s", job.job_id, error)
+        except OSError as error:
+            log.error("job %s is handed back, as no process can be started: %s", job.job_id, error)
+            with suppress(AIEngineError):
+                self._queue.hand_back(job.claim, Usage())
+            self._draining.wait(_LAPSES)
+        except Exception:  # as at any other edge: one job that cannot be done must not end its worker
+            log.exception("job %s could not be done; its lease will lapse", job.job_id)
         finally:
             with self._lock:
                 self._under_way -= {process}

@@ -6,7 +6,6 @@ A crash between the two leaves bytes that nobody names, never a job without rows
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -257,13 +256,6 @@ class TrainingQueue:
             forgotten = work.jobs.forget(KEY_LIFETIME, JOB_LIFETIME)
         self.sweeper.sweep_if_possible()
         return forgotten
-
-
-def pieces_of(path: str | os.PathLike[str]) -> Iterator[bytes]:
-    """Yield the bytes of a file, piece by piece."""
-    with open(path, "rb") as file:
-        while piece := file.read(_PIECE):
-            yield piece
 
 
 def _new_job(

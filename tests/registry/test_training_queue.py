@@ -21,7 +21,6 @@ from ai_engine.domain.entities import SavedVersion
 from ai_engine.domain.jobs import Job, JobCompletion, JobStatus, Usage, failure
 from ai_engine.models import ModelManager
 from ai_engine.registry.registry import Registry
-from ai_engine.registry.training_queue import pieces_of
 from ai_engine.registry.upkeep import Upkeep
 from ai_engine.testing import in_memory
 from tests.faults.driver import diagnose
@@ -175,16 +174,12 @@ def test_damaged_rows_are_not_trained_on(tmp_path: Path, damage: str) -> None:
             pass
 
 
-def test_a_store_without_files_has_rows_in_one(tmp_path: Path) -> None:
+def test_a_store_without_files_has_rows_in_one() -> None:
     with in_memory() as manager:
         job = submit(manager.registry)
         with manager.registry.queue.rows(job) as path:
             assert Path(path).read_bytes() == ROWS
         assert not Path(path).exists()
-    (tmp_path / "rows").write_bytes(ROWS * 200_000)
-    pieces = list(pieces_of(tmp_path / "rows"))
-    assert len(pieces) == 3
-    assert b"".join(pieces) == ROWS * 200_000
 
 
 def test_a_backup_has_the_jobs_that_may_yet_be_done(tmp_path: Path) -> None:
