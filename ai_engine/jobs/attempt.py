@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 LEASE: Final = 15.0
 # Seconds between two heartbeats, each of which is a durable row.
 BEAT: Final = 2.0
+# Seconds between a heartbeat and one that tells of another stage.
+_NEWS: Final = 0.5
 # Seconds between two looks whether the job is to be cancelled, the worker to stop, the child gone.
 _LOOK: Final = 0.1
 # Seconds that a child is given to end by itself.
@@ -128,7 +130,8 @@ class Attempt:
 
     def _watch(self, process: TrainingProcess, done: threading.Event) -> None:
         """Send heartbeats, and end the child when it is time to."""
-        beaten, told, stamp = time.monotonic(), self._stage, self._queue_stamp()
+        # The first stage is told at once, the next ones when they are news for long enough.
+        beaten, told, stamp = time.monotonic() - _NEWS, self._stage, self._queue_stamp()
         while not done.wait(_LOOK):
             now = time.monotonic()
             if self._why is not None:
@@ -142,7 +145,7 @@ class Attempt:
                 self._end(process, _Why.HANGS)
                 continue
             changed = self._queue_stamp()
-            if now - beaten >= BEAT or (told is not self._stage and now - beaten >= BEAT / 4):
+            if now - beaten >= BEAT or (told is not self._stage and now - beaten >= _NEWS):
                 told, beaten = self._stage, now
                 self._beat(process)
                 stamp = self._queue_stamp()

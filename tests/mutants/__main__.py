@@ -32,7 +32,7 @@ ENOUGH = 0.9
 AREAS = (
     *("ai_engine/catalogue", "ai_engine/artifacts", "ai_engine/directory", "ai_engine/files"),
     *("ai_engine/formats", "ai_engine/registry", "ai_engine/domain", "ai_engine/backup.py"),
-    *("ai_engine/recovery.py", "ai_engine/training/runner.py"),
+    *("ai_engine/recovery.py", "ai_engine/jobs"),
 )
 # Those that run the core in their own process, so that the lines of each are known.
 INSIDE = (
