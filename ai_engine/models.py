@@ -477,6 +477,8 @@ class ModelManager:
         validation_split: float = 0.2,
         hyperparameters: Mapping[str, Any] | None = None,
         activate: bool | str = True,
+        rename: Mapping[str, str] | None = None,
+        preset: str | None = None,
     ) -> JobHandle:
         """Ask for a training, and return its job once that is durable; takes what `train` takes.
 
@@ -504,6 +506,8 @@ class ModelManager:
             validation_split=validation_split,
             hyperparameters=dict(hyperparameters or {}),
             activate=activate,
+            rename=rename or {},
+            preset=preset,
         )
         return submitted(self.registry, self._settings, request, data)
 

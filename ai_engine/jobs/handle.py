@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.domain.jobs import Job
@@ -13,9 +14,12 @@ from ai_engine.jobs.submission import submit, submit_file
 from ai_engine.jobs.waiting import followed
 from ai_engine.registry.registry import Registry
 from ai_engine.settings import Settings
-from ai_engine.telemetry.frames import rows_of
+from ai_engine.telemetry.columns import Columns
+from ai_engine.telemetry.frames import columns_from
 from ai_engine.telemetry.rows_file import RowsFile
 from ai_engine.training.request import TrainingRequest
+
+_LINES: Final = 4096
 
 
 class JobHandle:
@@ -97,16 +101,17 @@ def submitted(registry: Registry, settings: Settings, request: TrainingRequest, 
     if isinstance(data, (str, os.PathLike)):
         job = submit_file(queue, settings, request, RowsFile(os.fspath(data)))
     else:
-        job = submit(queue, settings, request, [_as_json(data)], "json")
+        job = submit(queue, settings, request, _as_lines(columns_from(data)), "jsonl")
     return JobHandle(registry, job.job_id)
 
 
-def _as_json(data: Any) -> bytes:
-    try:
-        return json.dumps(rows_of(data)).encode()
-    except (TypeError, ValueError) as error:
-        if isinstance(error, InvalidInputError):
-            raise
-        raise InvalidInputError(
-            "data", f"holds what JSON has no form for: {error}. Give numbers, text and moments"
-        ) from error
+def _as_lines(table: Columns) -> Iterator[bytes]:
+    """Yield a table as JSON lines, some thousand at a time."""
+    for start in range(0, len(table), _LINES):
+        try:
+            lines = [json.dumps(row, allow_nan=False) for row in table[start : start + _LINES]]
+        except (TypeError, ValueError) as error:
+            raise InvalidInputError(
+                "data", f"holds what JSON has no form for: {error}. Give finite numbers, text and moments"
+            ) from error
+        yield "".join(f"{line}\n" for line in lines).encode()

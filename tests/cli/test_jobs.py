@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ai_engine.domain.errors import InvalidInputError
 from ai_engine.domain.jobs import JobStatus
 from ai_engine.models import ModelManager
 from tests.api.serving import telemetry
@@ -159,6 +160,8 @@ def test_a_submitted_job_is_followed_from_python(command: Command, model_dir: Pa
         assert command("worker", "--once").code == 0
         assert job.wait()["model_version"] == "1.0.0"
         assert job.progress()["fraction"] == 1.0
+        with pytest.raises(InvalidInputError, match="no form for"):
+            manager.submit([{"cpu": float("inf")}], model_type="resource_prediction")
         cancelled = manager.submit(telemetry(), model_type="resource_prediction")
         cancelled.cancel()
         assert cancelled.status == "cancelled"
