@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated
 
 import typer
 
 from ai_engine.cli.options import STORAGE, TRAINING, WORKING, AsJson, with_settings
 from ai_engine.cli.output import print_json
 from ai_engine.settings import Settings
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 
 def register(app: typer.Typer) -> None:
@@ -38,26 +38,48 @@ def worker(
     from ai_engine.wiring import open_registry
 
     require_training_packages()
-    told = threading.Event()
-    with open_registry(settings) as registry:
+    with open_registry(settings) as registry, _told_to_end() as (ending, tell):
         workers = Workers(registry.queue, settings)
+        if once:
 
-        def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # as signals call it
-            told.set()
+            def do() -> None:
+                try:
+                    workers.run_once()
+                finally:
+                    tell()
+
+            doing = threading.Thread(target=do, name="training-once")
+            doing.start()
+            ending()
             workers.stop()
-
-        before = {one: signal.signal(one, end) for one in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            if once:
-                workers.run_once()
-            else:
-                workers.start()
-                told.wait()
-                workers.join()
-        finally:
-            for one, handler in before.items():
-                signal.signal(one, handler)
+            doing.join()
+        else:
+            workers.start()
+            ending()
+            workers.stop()
+            workers.join()
     if as_json:
         print_json({"attempts": workers.begun, "without_version": workers.failed})
     else:
         print(f"{workers.begun} attempts, {workers.failed} of them without a version")
+
+
+@contextmanager
+def _told_to_end() -> Iterator[tuple[Callable[[], object], Callable[[], object]]]:
+    """Give what waits until SIGINT or SIGTERM comes, and what ends the wait without one.
+
+    By a pipe: a handler runs in the middle of whatever its thread does, and must not wait for a lock.
+    """
+    reading, writing = os.pipe()
+
+    def tell(*_: object) -> None:
+        os.write(writing, b".")
+
+    before = {one: signal.signal(one, tell) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: os.read(reading, 1), tell
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+        os.close(reading)
+        os.close(writing)

@@ -100,7 +100,7 @@ class Attempt:
     def _train(self, process: TrainingProcess) -> AIEngineError | None:
         """Return why there is no version; None where there is one."""
         done = threading.Event()
-        watch = threading.Thread(target=self._watch, args=(process, done), name="heartbeat")
+        watch = threading.Thread(target=self._watch, args=(process, done), name="heartbeat", daemon=True)
         rows = self._job.rows
         with process:
             watch.start()
@@ -129,6 +129,14 @@ class Attempt:
     # -- looking after the child -----------------------------------------------------------------------------
 
     def _watch(self, process: TrainingProcess, done: threading.Event) -> None:
+        """Look after the child; one that nobody can look after any more is ended."""
+        try:
+            self._look_after(process, done)
+        except Exception:  # as at any other edge of a thread: the attempt must not go on unseen
+            log.exception("job %s: its process cannot be looked after, and is ended", self._job.job_id)
+            process.signal(signal.SIGKILL)
+
+    def _look_after(self, process: TrainingProcess, done: threading.Event) -> None:
         """Send heartbeats, and end the child when it is time to."""
         # The first stage is told at once, the next ones when they are news for long enough.
         beaten, told, stamp = time.monotonic() - _NEWS, self._stage, self._queue_stamp()

@@ -54,8 +54,10 @@ class Workers:
         count = os.cpu_count() or 1 if settings.workers is None else settings.workers
         if not can_train():
             count = 0
+        # Daemons: an interpreter that ends joins all others before it runs what tells these to stop.
         self._threads = [
-            threading.Thread(target=self._work, name=f"training-{number}") for number in range(count)
+            threading.Thread(target=self._work, name=f"training-{number}", daemon=True)
+            for number in range(count)
         ]
         self._draining = threading.Event()
         self._waking = threading.Condition()

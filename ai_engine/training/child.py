@@ -163,6 +163,7 @@ class TrainingProcess:
             "job": None if job is None else {"id": job.job_id, "attempt": job.attempt},
         }
         clock = threading.Timer(timeout, self._give_up)
+        clock.daemon = True
         try:
             clock.start()
             _send(self._child.stdin, json.dumps(order).encode())

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +14,9 @@ from typing import Any
 import pytest
 
 from ai_engine.api.job_events import job_events
-from ai_engine.domain.jobs import Job, Usage, failure
+from ai_engine.domain.jobs import Job, JobStatus, Usage, failure
 from ai_engine.jobs.waiting import Follower
+from ai_engine.models import ModelManager
 from ai_engine.training import child
 from tests.api.serving import Served, serving, train_body
 from tests.api.test_strangers import problem
@@ -218,3 +222,39 @@ def test_a_stream_ends_with_its_server(tmp_path: Path) -> None:
         server.service.workers.stop()
         following.join()
         assert found == [[]]
+
+
+MOUNTED = """
+import sys
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+from ai_engine.app import app
+from tests.api.serving import train_body
+parent = FastAPI()
+parent.mount("/ai", app)
+client = TestClient(parent, base_url="http://localhost")
+answer = client.post("/ai/train?wait=false", json=train_body())
+assert answer.headers["location"] == answer.json()["status_url"], answer.text
+while client.get(answer.json()["status_url"]).json()["status"] == "queued":
+    pass
+print(answer.json()["status_url"])
+"""
+
+
+def test_a_program_that_ends_hands_its_jobs_back(tmp_path: Path) -> None:
+    """One that mounts the application, whose lifespan nobody runs."""
+    environment = {**os.environ, "AI_ENGINE_MODEL_DIR": str(tmp_path), "AI_ENGINE_WORKERS": "1"}
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", MOUNTED],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=Path(__file__).parents[2],
+        timeout=120,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("/ai/train/jobs/")
+    with ModelManager(tmp_path) as manager:
+        (job,) = manager.registry.queue.page()
+        assert job.status in (JobStatus.QUEUED, JobStatus.COMPLETED)  # on a quick machine it is done
+        assert job.deaths == 0
