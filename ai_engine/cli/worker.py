@@ -13,6 +13,7 @@ import typer
 
 from ai_engine.cli.options import STORAGE, TRAINING, WORKING, AsJson, with_settings
 from ai_engine.cli.output import print_json
+from ai_engine.domain.errors import InvalidInputError
 from ai_engine.settings import Settings
 
 
@@ -38,6 +39,10 @@ def worker(
     from ai_engine.wiring import open_registry
 
     require_training_packages()
+    if settings.workers == 0 and not once:
+        raise InvalidInputError(
+            "--workers", "is 0, so nothing would ever be done; give a number of at least 1"
+        )
     with open_registry(settings) as registry, _told_to_end() as (ending, tell):
         workers = Workers(registry.queue, settings)
         if once:

@@ -122,6 +122,13 @@ def test_a_worker_that_is_told_to_end_hands_its_job_back(
             assert (job.status, job.deaths, job.attempt) == (JobStatus.QUEUED, 0, 1)
 
 
+def test_a_worker_that_would_do_nothing_says_so(command: Command, model_dir: Path) -> None:
+    refused = command("worker", "--workers", "0")
+    assert (refused.code, refused.out) == (1, "")
+    assert "--workers" in refused.err
+    assert not model_dir.exists()
+
+
 def test_two_workers_share_a_directory(detach: Detach, model_dir: Path) -> None:
     with ModelManager(model_dir) as manager:
         ids = [detach("--name", f"model {number}") for number in range(4)]

@@ -19,6 +19,7 @@ import httpx
 import psutil
 import pytest
 
+from ai_engine.domain.errors import TrainingFailedError
 from ai_engine.domain.jobs import Job, JobCompletion, JobStatus, Usage
 from ai_engine.jobs.submission import submit
 from ai_engine.jobs.waiting import followed
@@ -27,6 +28,7 @@ from ai_engine.models import ModelManager
 from ai_engine.registry.registry import Registry
 from ai_engine.settings import Settings
 from ai_engine.training import child, engine
+from ai_engine.training.events import Failed, to_line
 from ai_engine.training.request import TrainingRequest
 from tests.api.serving import telemetry, train_body
 from tests.cli.test_start import MAIN
@@ -181,6 +183,24 @@ def test_a_fit_without_enough_memory_fails_alone(tmp_path: Path) -> None:
         with working(manager.registry, tmp_path):
             assert finished(manager.registry, job).status is JobStatus.COMPLETED
         one_version(manager, tmp_path)
+
+
+def test_a_fit_that_outlasts_its_lease_keeps_its_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("attempt", "workers"):
+        monkeypatch.setattr(f"ai_engine.jobs.{module}.LEASE", 2.0)
+    monkeypatch.setattr("ai_engine.jobs.attempt.BEAT", 0.05)
+    failed = to_line(Failed(TrainingFailedError("it was only asked to last")))
+    monkeypatch.setattr(child, "COMMAND", ("sh", "-c", 'sleep 3; printf %s "$0"; exit 1', failed))
+    with ModelManager(tmp_path) as manager:
+        job = ask(manager.registry)
+        queue = manager.registry.queue
+        with working(manager.registry, tmp_path):
+            while not queue.get(job.job_id).status.is_ended:
+                if queue.get(job.job_id).status is JobStatus.RUNNING:
+                    assert queue.claim("other", "host", 60.0) is None
+        done = queue.get(job.job_id)
+        assert (done.status, done.attempt) == (JobStatus.FAILED, 1)
+        assert "asked to last" in str(done.error)
 
 
 def test_a_fit_that_takes_too_long_fails_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
