@@ -15,14 +15,19 @@ if TYPE_CHECKING:
     from ai_engine.domain.errors import CatalogueUnavailableError as CatalogueUnavailableError
     from ai_engine.domain.errors import ClosedError as ClosedError
     from ai_engine.domain.errors import ConflictError as ConflictError
+    from ai_engine.domain.errors import IdempotencyKeyReusedError as IdempotencyKeyReusedError
     from ai_engine.domain.errors import InvalidInputError as InvalidInputError
     from ai_engine.domain.errors import InvalidNameError as InvalidNameError
+    from ai_engine.domain.errors import JobNotFoundError as JobNotFoundError
+    from ai_engine.domain.errors import JobStateError as JobStateError
+    from ai_engine.domain.errors import LeaseLostError as LeaseLostError
     from ai_engine.domain.errors import MissingDependencyError as MissingDependencyError
     from ai_engine.domain.errors import ModelLoadError as ModelLoadError
     from ai_engine.domain.errors import ModelNotFoundError as ModelNotFoundError
     from ai_engine.domain.errors import NewerCatalogueError as NewerCatalogueError
     from ai_engine.domain.errors import NoPreviousVersionError as NoPreviousVersionError
     from ai_engine.domain.errors import OutcomeUnknownError as OutcomeUnknownError
+    from ai_engine.domain.errors import QueueFullError as QueueFullError
     from ai_engine.domain.errors import ReentrantCallError as ReentrantCallError
     from ai_engine.domain.errors import RegistryNotFoundError as RegistryNotFoundError
     from ai_engine.domain.errors import SerializationError as SerializationError
@@ -41,9 +46,10 @@ _MODELS = frozenset(("ModelManager", "ModelPerformance"))
 _ERRORS = frozenset(
     (
         "AIEngineError ArtifactCorruptedError BackupError CatalogueCorruptedError CatalogueMismatchError "
-        "CatalogueUnavailableError ClosedError ConflictError InvalidInputError InvalidNameError "
+        "CatalogueUnavailableError ClosedError ConflictError IdempotencyKeyReusedError "
+        "InvalidInputError InvalidNameError JobNotFoundError JobStateError LeaseLostError "
         "MissingDependencyError ModelLoadError ModelNotFoundError NewerCatalogueError "
-        "NoPreviousVersionError OutcomeUnknownError ReentrantCallError "
+        "NoPreviousVersionError OutcomeUnknownError QueueFullError ReentrantCallError "
         "RegistryNotFoundError SerializationError StorageError StorageFullError TrainingFailedError "
         "UnsafeDirectoryError VersionActiveError VersionExistsError VersionNotFoundError"
     ).split()

@@ -106,6 +106,8 @@ def _copy(stores: Stores, copy_settings: Settings, progress: Progress) -> int | 
                 if version in _versions(stores):
                     raise
                 return None
+        if not _copy_rows(stores, copied):
+            return None
         _settle(copied)
         progress(len(versions), len(versions))
     finally:
@@ -125,6 +127,25 @@ def _copy_artifact(copied: Stores, reader: ModelLoader, version: ModelVersion) -
             artifact = replace(version.artifact, place=Place.STORE, digest=stored.digest, size=stored.size)
             with copied.catalogue.write() as work:
                 work.set_artifact(version.model_id, artifact)
+
+
+def _copy_rows(stores: Stores, copied: Stores) -> bool:
+    """Copy the rows of the jobs that may yet be done; tell whether nobody has done one meanwhile."""
+    with copied.catalogue.read() as snapshot:
+        needed = snapshot.jobs.needed()
+    for digest in needed:
+        if copied.artifacts.has(digest):
+            continue
+        found = stores.artifacts.open(digest)
+        if found is not None:
+            with copied.artifacts.create() as writer:
+                writer.write(found.view)
+                writer.finish()
+            continue
+        with stores.catalogue.read() as snapshot:
+            if not snapshot.jobs.needs(digest):
+                return False
+    return True
 
 
 def restore(source: str, settings: Settings, progress: Progress) -> tuple[Manifest, list[Finding]]:

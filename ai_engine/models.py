@@ -46,6 +46,7 @@ _SHOWN: Final = 5
 _LONGEST: Final = 60
 
 if TYPE_CHECKING:
+    from ai_engine.jobs.handle import JobHandle
     from ai_engine.training.calls import TrainedVersion
 
 __all__ = ["ModelManager", "ModelPerformance"]
@@ -463,6 +464,52 @@ class ModelManager:
             preset=preset,
             progress=progress,
         )
+
+    def submit(
+        self,
+        data: Any,
+        *,
+        model_type: str,
+        name: str | None = None,
+        target_columns: Sequence[str] | None = None,
+        time_column: str | None = None,
+        group_column: str | None = None,
+        validation_split: float = 0.2,
+        hyperparameters: Mapping[str, Any] | None = None,
+        activate: bool | str = True,
+        rename: Mapping[str, str] | None = None,
+        preset: str | None = None,
+    ) -> JobHandle:
+        """Ask for a training, and return its job once that is durable; takes what `train` takes.
+
+        A worker of ``ai-engine serve`` or ``ai-engine worker`` over the same directory does it, whether or
+        not this process is there. The job has `id`, `status`, `wait(timeout)`, `progress()` and `cancel()`.
+
+        Raises
+        ------
+        InvalidInputError
+            The settings cannot be used, or the file cannot be read. What is wrong with rows, `wait` raises.
+        QueueFullError
+            As many trainings wait as may.
+        StorageError
+            The job cannot be stored.
+        """
+        from ai_engine.jobs.handle import submitted  # rarely needed, and slow to import
+        from ai_engine.training.request import TrainingRequest
+
+        request = TrainingRequest(
+            kind=model_type,
+            name=name,
+            target_columns=None if target_columns is None else tuple(target_columns),
+            time_column=time_column,
+            group_column=group_column,
+            validation_split=validation_split,
+            hyperparameters=dict(hyperparameters or {}),
+            activate=activate,
+            rename=rename or {},
+            preset=preset,
+        )
+        return submitted(self.registry, self._settings, request, data)
 
     def predict(
         self,

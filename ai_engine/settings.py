@@ -32,6 +32,9 @@ class Settings:
     max_upload_bytes: int = 2 * 1024**3
     request_timeout: float = 30.0
     training_timeout: float = 3600.0
+    training_memory: int | None = None
+    workers: int | None = None
+    queue: int = 1000
     verify_rate: float = 8e6
     cleanup_keep: int | None = None
     cleanup_every: float = 86400.0
@@ -54,6 +57,9 @@ ABOUT = {
     "max_upload_bytes": "Largest body of CSV, JSON lines or Parquet, in bytes.",
     "request_timeout": "Seconds for a client to send a head or 64 KiB of a body, or to take 64 KiB; 0: none.",
     "training_timeout": "Seconds after which a training is ended.",
+    "training_memory": "Bytes of memory that a training of a job may take. Default: no limit.",
+    "workers": "Trainings that run at once in `serve` and `worker`; 0: none. Default: as many as cores.",
+    "queue": "Trainings that may wait.",
     "verify_rate": "Bytes a second at which `serve` re-reads artifacts to find rot; 0: never.",
     "cleanup_keep": "Versions of each model that `serve` keeps when it cleans up. Default: no clean-up.",
     "cleanup_every": "Seconds between two clean-ups of `serve`.",
@@ -67,7 +73,8 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "log_format": ("text", "json"),
 }
 
-
+# Whole numbers that need not be set.
+_OPTIONAL_NUMBERS: Final = ("cleanup_keep", "training_memory", "workers")
 _SWITCHES: Final = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(
     ("0", "false", "no", "off"), False
 )
@@ -144,7 +151,7 @@ def kind(name: str) -> type:
     >>> kind("port"), kind("cleanup_keep"), kind("model_dir")
     (<class 'int'>, <class 'int'>, <class 'str'>)
     """
-    if name == "cleanup_keep":
+    if name in _OPTIONAL_NUMBERS:
         return int
     default = getattr(Settings(), name)
     return type(default) if isinstance(default, (int, float)) else str

@@ -23,6 +23,7 @@ QUESTIONS = (
     "save_large",
     "load_large",
     "http",
+    "jobs",
 )
 # Minutes, and a package index in reach: only asked by name or by --full.
 SLOW = ("install_size",)

@@ -24,11 +24,11 @@ from ai_engine.domain import filters as language
 from ai_engine.domain.error_codes import CODES, every_code
 from ai_engine.domain.errors import AIEngineError
 from ai_engine.domain.search import FIELDS, Kind
+from ai_engine.jobs.workers import Workers
 from ai_engine.registry.json_views import health_shape
 from ai_engine.settings import ABOUT as SETTINGS
 from ai_engine.settings import Settings, variable
 from ai_engine.training.kinds import BUILT_IN
-from ai_engine.training.runner import TrainingRunner
 from ai_engine.wiring import open_registry
 
 TARGET = Path(__file__).parent / "reference.md"
@@ -130,7 +130,7 @@ def metrics() -> str:
     """Return every metric of a registry that is empty, but those of the process."""
     with TemporaryDirectory() as directory, open_registry(Settings(model_dir=directory)) as registry:
         text = exposition(
-            Instruments(), registry, TrainingRunner(Settings()), health_shape(registry.health()), 1
+            Instruments(), registry, Workers(registry.queue, Settings()), health_shape(registry.health()), 1
         ).decode()
     lines = ["| metric | kind | what it tells |", "|---|---|---|"]
     for family in text_string_to_metric_families(text):

@@ -21,7 +21,7 @@ ORDER = [
     {"registry"},
     {"wiring", "backup", "recovery"},
     {"training"},
-    {"reports"},
+    {"reports", "jobs"},
     {"models"},
     {"api", "dashboard", "cli"},
     {"app"},
@@ -48,6 +48,7 @@ THIRD_PARTY = {
     "backup": set(),
     "recovery": set(),
     "telemetry": {"numpy", "pyarrow", "pandas", "polars"},
+    "jobs": set(),
     "training": {"numpy", "sklearn", "scipy", "joblib", "threadpoolctl"},
     "api": {
         "fastapi",

@@ -20,7 +20,7 @@ from ai_engine.api.instruments import Instruments, Measured
 from ai_engine.api.lifetime import Lifetime, OpenArtifact
 from ai_engine.api.request_limits import RequestLimits
 from ai_engine.api.request_log import RequestLog
-from ai_engine.api.routes import models, operations, reports, train_predict
+from ai_engine.api.routes import jobs, models, operations, reports, train_predict
 from ai_engine.api.security_headers import SecurityHeaders
 from ai_engine.version import __version__
 
@@ -76,7 +76,7 @@ def create_app(
     app.state = state
     state.lifetime = lifetime
     problems.install(app)
-    for router in (operations.router, train_predict.router, reports.router, models.router):
+    for router in (operations.router, train_predict.router, jobs.router, reports.router, models.router):
         app.include_router(router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # the way that FastAPI documents
     return app

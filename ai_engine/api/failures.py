@@ -59,7 +59,7 @@ class FailuresAsProblems:
             await answer(scope, receive, send)
         except asyncio.CancelledError:  # a server that is to end has waited long enough for its answers
             service = getattr(scope["app"].state, "service", None)
-            if started or service is None or not service.trainings.stopping:
+            if started or service is None or not service.workers.stopping:
                 raise
             await of_refusal(stopping())(scope, receive, send)
         except ClientDisconnect:

@@ -13,9 +13,9 @@ from starlette.datastructures import State
 from ai_engine.api.health import Health
 from ai_engine.api.instruments import Instruments
 from ai_engine.api.service import Service
+from ai_engine.jobs.workers import Workers
 from ai_engine.registry.registry import Registry
 from ai_engine.settings import Settings
-from ai_engine.training.runner import TrainingRunner
 from ai_engine.wiring import model_directory
 
 OpenArtifact = tuple[Registry, Settings]
@@ -67,10 +67,11 @@ class Lifetime:
                 registry,
                 settings,
                 Health(registry),
-                TrainingRunner(settings),
+                Workers(registry.queue, settings),
                 self._instruments,
                 model_directory(settings).sandbox,
             )
+            self._state.service.workers.start()
             return self._state.service  # type: ignore[no-any-return]  # a State holds anything
 
     def _start_until_exit(self) -> Service:
@@ -84,6 +85,7 @@ class Lifetime:
             atexit.unregister(self.stop)
             context, self._context = self._context, None
             if context is not None:
-                self._state.service.trainings.stop()
+                self._state.service.workers.stop()
+                self._state.service.workers.join()
                 del self._state.service
                 context.__exit__(None, None, None)

@@ -19,6 +19,7 @@ STATUS: tuple[tuple[type[AIEngineError], int], ...] = (
     (errors.InvalidInputError, 422),
     (errors.SerializationError, 422),
     (errors.ModelNotFoundError, 404),
+    (errors.JobNotFoundError, 404),
     (errors.ConflictError, 409),
     (errors.ArtifactCorruptedError, 503),
     (errors.ModelLoadError, 503),
@@ -30,6 +31,7 @@ STATUS: tuple[tuple[type[AIEngineError], int], ...] = (
     (errors.ReentrantCallError, 503),
     (errors.RegistryNotFoundError, 503),
     (errors.MissingDependencyError, 503),
+    (errors.QueueFullError, 503),
     (errors.TrainingFailedError, 500),
 )
 UNEXPECTED = (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST as CONTENT_TYPE
@@ -22,9 +23,11 @@ from prometheus_client.registry import Collector
 
 from ai_engine.api.instruments import Instruments
 from ai_engine.api.model_metrics import add_times, model_metrics
+from ai_engine.domain.errors import StorageError
+from ai_engine.domain.jobs import JobStatus
+from ai_engine.jobs.workers import Workers
 from ai_engine.registry.model_cache import PROCESS
 from ai_engine.registry.registry import Registry
-from ai_engine.training.runner import TrainingRunner
 from ai_engine.version import __version__
 
 __all__ = ["CONTENT_TYPE", "exposition"]
@@ -33,7 +36,7 @@ __all__ = ["CONTENT_TYPE", "exposition"]
 def exposition(
     instruments: Instruments,
     registry: Registry,
-    trainings: TrainingRunner,
+    workers: Workers,
     state: dict[str, Any],
     most_models: int,
 ) -> bytes:
@@ -48,7 +51,7 @@ def exposition(
     """
     now = CollectorRegistry()
     ProcessCollector(registry=now)
-    now.register(_Present(instruments, registry, trainings, state, most_models))
+    now.register(_Present(instruments, registry, workers, state, most_models))
     return generate_latest(now)
 
 
@@ -59,12 +62,12 @@ class _Present(Collector):
         self,
         instruments: Instruments,
         registry: Registry,
-        trainings: TrainingRunner,
+        workers: Workers,
         state: dict[str, Any],
         most_models: int,
     ) -> None:
         self._instruments, self._most_models = instruments, most_models
-        self._registry, self._trainings, self._state = registry, trainings, state
+        self._registry, self._workers, self._state = registry, workers, state
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric."""
@@ -76,7 +79,7 @@ class _Present(Collector):
         yield from self._requests()
         _, versions, _ = self._registry.describe(limit=0)
         cache = PROCESS.instruments
-        gauges = {
+        gauges: dict[str, tuple[str, float]] = {
             "versions": ("Versions that the registry has.", versions),
             "active_models": ("Models that have an active version.", len(self._registry.actives())),
             "degraded": ("1 while the database cannot be written.", self._state["status"] != "healthy"),
@@ -85,16 +88,18 @@ class _Present(Collector):
                 "Models that are kept in memory only and end with the process.",
                 self._state["in_memory_only"],
             ),
-            "trainings_running": ("Trainings under way.", self._trainings.running),
-            "trainings_waiting": ("Trainings that wait for a core.", self._trainings.waiting),
+            "trainings_running": ("Trainings under way in this process.", len(self._workers.processes)),
             "loaded_models_bytes": ("Stored bytes of the models in memory.", cache.bytes),
         }
         counters = {
-            "trainings": ("Trainings begun.", self._trainings.begun),
-            "trainings_failed": ("Trainings that ended without a version.", self._trainings.failed),
+            "trainings": ("Trainings begun in this process.", self._workers.begun),
+            "trainings_failed": ("Trainings here that made no version.", self._workers.failed),
             "loaded_models_hits": ("Models found in memory.", cache.hits),
             "loaded_models_misses": ("Models loaded from their stored bytes.", cache.misses),
         }
+        with suppress(StorageError):  # what cannot be counted now is not told
+            waiting = self._registry.queue.counts()[JobStatus.QUEUED]
+            gauges["trainings_waiting"] = ("Trainings that wait for a worker.", waiting)
         for name, (about, value) in gauges.items():
             yield GaugeMetricFamily(f"ai_engine_{name}", about, float(value))
         for name, (about, value) in counters.items():

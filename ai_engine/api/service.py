@@ -14,9 +14,9 @@ from ai_engine.api.health import Health
 from ai_engine.api.instruments import Instruments
 from ai_engine.domain.errors import VersionNotFoundError
 from ai_engine.files.sandbox import Sandbox
+from ai_engine.jobs.workers import Workers
 from ai_engine.registry.registry import Registry
 from ai_engine.settings import Settings
-from ai_engine.training.runner import TrainingRunner
 
 # Versions that an error names; a model may have a million.
 _NAMED_IN_ERRORS = 10
@@ -29,7 +29,7 @@ class Service:
     registry: Registry
     settings: Settings
     health: Health
-    trainings: TrainingRunner
+    workers: Workers
     instruments: Instruments
     # Where the rows of a training are while they come in and until it is done.
     uploads: Sandbox

@@ -1,35 +1,71 @@
-"""Trainings as requests wait for them."""
+"""Trainings as requests ask for them and wait for them."""
 
 from __future__ import annotations
 
-from asyncio import wrap_future
+from functools import partial
+
+from anyio import sleep, to_thread
+from fastapi import Request
 
 from ai_engine.api.problems import RefusedError, stopping
+from ai_engine.api.service import Service
+from ai_engine.domain.errors import StorageError
+from ai_engine.domain.jobs import Job
+from ai_engine.jobs.shapes import outcome
+from ai_engine.jobs.submission import submit_file
+from ai_engine.jobs.waiting import LOOK, Follower
 from ai_engine.telemetry.rows_file import RowsFile
+from ai_engine.training.extras import require_training_packages
 from ai_engine.training.request import TrainingRequest
 from ai_engine.training.results import TrainingResult
-from ai_engine.training.runner import RunnerStoppedError, TooManyTrainingsError, TrainingRunner
 
 
-async def trained(runner: TrainingRunner, request: TrainingRequest, rows: RowsFile) -> TrainingResult:
-    """Return what a request trained on rows, once its version is saved.
-
-    The training ends with the task that waits for it: a client that has gone waits for no model.
+async def enqueued(
+    service: Service, request: Request, wanted: TrainingRequest, rows: RowsFile, key: str | None
+) -> Job:
+    """Return the job of a training once it is durable.
 
     Raises
     ------
     RefusedError
-        If too many wait already, or the server stops.
+        If the server stops; nothing is enqueued.
+    AIEngineError
+        See `ai_engine.jobs.submission.submit_file`.
+    """
+    if service.workers.stopping:
+        raise stopping()
+    require_training_packages()
+    queue = service.acting(request).queue
+    job = await to_thread.run_sync(partial(submit_file, queue, service.settings, wanted, rows, key))
+    service.workers.wake()
+    return job
+
+
+async def finished(service: Service, job: Job) -> TrainingResult:
+    """Return what a job has made, once it has ended. It goes on where nobody waits for it any more.
+
+    Raises
+    ------
+    RefusedError
+        If the server stops; the job goes on when one starts.
     AIEngineError
         What the training raised.
     """
-    try:
-        training = runner.submit(request, rows)
-        try:
-            return await wrap_future(training.outcome)
-        finally:
-            training.end()
-    except TooManyTrainingsError as error:
-        raise RefusedError(503, "too-many-trainings", str(error)) from None
-    except RunnerStoppedError:
-        raise stopping() from None
+    follower = Follower(service.registry.queue, job.job_id)
+    while True:
+        if follower.changed():
+            try:
+                job, _ = await to_thread.run_sync(follower.look)
+            except StorageError:
+                if service.workers.stopping:
+                    raise
+            if job.status.is_ended:
+                return outcome(job)
+        if service.workers.stopping:
+            raise RefusedError(
+                503,
+                "stopping",
+                f"the server is stopping. The training is job {job.job_id}; it goes on when a server or a "
+                f"worker starts again: ask for it at /train/jobs/{job.job_id}, and do not send it again",
+            )
+        await sleep(LOOK)

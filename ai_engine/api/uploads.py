@@ -30,6 +30,8 @@ TABLES: Final[Mapping[str, str]] = {
 _CHARSETS: Final = ("utf-8", "utf8", "utf-16")  # the last one tells itself by its first bytes
 _CHUNK: Final = 1024 * 1024
 _LABEL: Final = "the body"
+# Query parameters that say nothing of the training.
+_OF_THE_CALL: Final = frozenset(("wait",))
 
 
 @asynccontextmanager
@@ -121,16 +123,17 @@ def _unpacked(path: str, most: int) -> bytes:
 
 
 def _refuse_query(request: Request) -> None:
-    if request.query_params:
-        raise InvalidInputError(
-            min(request.query_params), "is not a parameter; what is trained stands in the JSON body"
-        )
+    unknown = set(request.query_params) - _OF_THE_CALL
+    if unknown:
+        raise InvalidInputError(min(unknown), "is not a parameter; what is trained stands in the JSON body")
 
 
 def _of_query(request: Request) -> TrainingRequest:
     """Return the request that query parameters describe."""
     given: dict[str, Any] = {}  # JSON values
     for name, text in request.query_params.multi_items():
+        if name in _OF_THE_CALL:
+            continue
         if name in given:
             raise InvalidInputError(name, "is given twice; give it once")
         given[name] = _PARSED.get(name, str)(text) if name in FIELDS else text

@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
+from ai_engine.catalogue.jobs import JobQueue, Jobs
 from ai_engine.domain.answers import ModelInfo, VersionInfo
 from ai_engine.domain.entities import (
     Activation,
@@ -47,6 +48,10 @@ class Debris(NamedTuple):
 
 class Snapshot(Protocol):
     """Queries, all from one moment. A name or version that does not exist yields None or an empty list."""
+
+    @property
+    def jobs(self) -> Jobs:
+        """The trainings that wait, run or have ended."""
 
     def find(self, name: str, version: str | None = None) -> ModelVersion | None:
         """Return a version, or the active one."""
@@ -142,6 +147,10 @@ class Snapshot(Protocol):
 
 class Transaction(Snapshot, Protocol):
     """Queries and writes that become visible together."""
+
+    @property
+    def jobs(self) -> JobQueue:
+        """The trainings that wait, run or have ended."""
 
     def next_number(self, name: str) -> str:
         """Return the number of the next version of a model: the highest one, its patch raised by one."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import typer
 
-from ai_engine.cli.options import SERVING, STORAGE, TRAINING, AsJson, with_settings
+from ai_engine.cli.options import QUEUE, SERVING, STORAGE, TRAINING, WORKING, AsJson, with_settings
 from ai_engine.cli.output import print_json, print_table
 from ai_engine.settings import ABOUT, Settings, variable, without_secrets
 
@@ -24,7 +24,7 @@ def _group() -> None:  # with it, a group of one command stays a group
 
 
 @app.command()
-@with_settings(*STORAGE, *TRAINING, *SERVING)
+@with_settings(*STORAGE, *TRAINING, *WORKING, *QUEUE, *SERVING)
 def show(settings: Settings, sources: Mapping[str, str], as_json: AsJson = False) -> None:
     """Show every setting, its value and where that comes from: a flag, the environment or the default.
 

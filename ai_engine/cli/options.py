@@ -15,6 +15,8 @@ from ai_engine.settings import ABOUT, CHOICES, from_environment, kind, origins, 
 
 STORAGE: Final = ("model_dir", "database_url", "artifact_url", "journal_dir", "lock_timeout")
 TRAINING: Final = ("training_timeout",)
+QUEUE: Final = ("queue",)
+WORKING: Final = ("workers", "training_memory")
 SERVING: Final = (
     *("host", "port", "allowed_hosts", "no_auth", "max_body_bytes", "max_upload_bytes", "request_timeout"),
     *("verify_rate", "cleanup_keep", "cleanup_every", "metrics_models"),
@@ -25,6 +27,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document in
 Name = Annotated[
     str, typer.Argument(help="The model's name.", show_default=False, autocompletion=model_names)
 ]
+JobId = Annotated[str, typer.Argument(help="The job's id.", show_default=False)]
 OptionalName = Annotated[
     str | None,
     typer.Option("--name", help="Only this model.", show_default=False, autocompletion=model_names),

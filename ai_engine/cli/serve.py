@@ -8,7 +8,7 @@ from typing import Final
 
 import typer
 
-from ai_engine.cli.options import SERVING, STORAGE, TRAINING, AsJson, with_settings
+from ai_engine.cli.options import QUEUE, SERVING, STORAGE, TRAINING, WORKING, AsJson, with_settings
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.registry.json_views import to_json
 from ai_engine.settings import Settings, check_reach, host_names
@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
     app.command()(serve)
 
 
-@with_settings(*SERVING, *STORAGE, *TRAINING, log_level="info")
+@with_settings(*SERVING, *STORAGE, *TRAINING, *WORKING, *QUEUE, log_level="info")
 def serve(
     settings: Settings,
     as_json: AsJson = False,

@@ -36,7 +36,7 @@ STRETCH: Final = 64 * 1024
 
 
 class Server(uvicorn.Server):
-    """A server that reports when it is ready, ends trainings when it stops, and stops within GRACE seconds.
+    """A server that reports when it is ready, hands jobs back when it stops, and stops within GRACE seconds.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, and wait for what is under way."""
-        self._app.state.service.trainings.stop()
+        self._app.state.service.workers.stop()
         await super().shutdown(sockets)
 
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from ai_engine.cli.completion import model_versions
-from ai_engine.cli.options import STORAGE, TRAINING, AsJson, Name, with_settings
+from ai_engine.cli.options import QUEUE, STORAGE, TRAINING, AsJson, Name, with_settings
 from ai_engine.cli.output import NUMBERS, print_facts, print_json, print_table
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.settings import Settings
@@ -46,7 +46,7 @@ def register(app: typer.Typer) -> None:
     app.command()(predict)
 
 
-@with_settings(*STORAGE, *TRAINING)
+@with_settings(*STORAGE, *TRAINING, *QUEUE)
 def train(
     settings: Settings,
     model_type: Annotated[
@@ -91,6 +91,9 @@ def train(
     if_better: Annotated[
         bool, typer.Option("--if-better", help="Activate only if its error is smaller than the active one's.")
     ] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Leave it to a worker, and print the id of the job at once.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a model on rows, measure it on held-out rows, and save it as a new version."""
@@ -113,16 +116,33 @@ def train(
             "activate": "if_better" if if_better else not no_activate,
         }
     )
+    if detach:
+        with _file_of(data) as rows:
+            _leave(settings, request, rows, as_json)
+        return
     from ai_engine.training.child import train_in_child
 
-    with _file_of(data) as rows, _progress() as progress:
+    with _file_of(data) as rows, training_progress() as progress:
         result = train_in_child(asdict(settings), request, rows, progress, settings.training_timeout)
     if as_json:
         print_json(result.to_mapping())
     else:
-        _print_trained(result)
+        print_trained(result)
     if not result.persisted:
         raise typer.Exit(NOT_PERSISTED)
+
+
+def _leave(settings: Settings, request: TrainingRequest, rows: RowsFile, as_json: bool) -> None:
+    """Enqueue a training."""
+    from ai_engine.jobs.submission import submit_file
+    from ai_engine.wiring import open_registry
+
+    with open_registry(settings) as registry:
+        job = submit_file(registry.queue, settings, request, rows)
+    if as_json:
+        print_json({"job_id": job.job_id, "status": job.status.value})
+        return
+    print(f"job {job.job_id} waits for a worker; follow it with `ai-engine jobs follow {job.job_id}`")
 
 
 @contextmanager
@@ -161,7 +181,7 @@ def _pair(text: str, option: str, form: str) -> tuple[str, str]:
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
+def training_progress() -> Iterator[Progress]:
     """Show the progress of a training on a terminal."""
     if not sys.stderr.isatty():
         yield _ignore
@@ -180,7 +200,7 @@ def _ignore(fraction: float, message: str) -> None:  # the shape of Progress
     """Show no progress."""
 
 
-def _print_trained(result: TrainingResult) -> None:
+def print_trained(result: TrainingResult) -> None:
     """Print what a training made."""
     metrics = result.performance_metrics
     overall = metrics.overall

@@ -42,6 +42,11 @@ CODES: Final[Mapping[type[AIEngineError], str]] = {
     errors.BackupError: "backup",
     errors.MissingDependencyError: "missing-dependency",
     errors.TrainingFailedError: "training-failed",
+    errors.IdempotencyKeyReusedError: "idempotency-key-reused",
+    errors.JobNotFoundError: "job-not-found",
+    errors.JobStateError: "job-state",
+    errors.LeaseLostError: "lease-lost",
+    errors.QueueFullError: "queue-full",
 }
 
 # Of requests that are refused for how they were sent, and of commands that were typed wrongly.

@@ -5,13 +5,17 @@ next, and keeps the values that it speaks of as attributes::
 
     AIEngineError
     ├── InvalidInputError (ValueError)
-    │   └── InvalidNameError
+    │   ├── InvalidNameError
+    │   └── IdempotencyKeyReusedError
     ├── ModelNotFoundError (LookupError)
     │   └── VersionNotFoundError
+    ├── JobNotFoundError (LookupError)
     ├── ConflictError
     │   ├── VersionExistsError (FileExistsError)
     │   ├── VersionActiveError (ValueError)
-    │   └── NoPreviousVersionError (LookupError)
+    │   ├── NoPreviousVersionError (LookupError)
+    │   ├── JobStateError (RuntimeError)
+    │   └── LeaseLostError (RuntimeError)
     ├── SerializationError (TypeError)
     ├── ModelLoadError (ImportError)
     ├── ArtifactCorruptedError (OSError)
@@ -28,7 +32,8 @@ next, and keeps the values that it speaks of as attributes::
     ├── ReentrantCallError (RuntimeError)
     ├── BackupError (RuntimeError)
     ├── MissingDependencyError (ImportError)
-    └── TrainingFailedError (RuntimeError)
+    ├── TrainingFailedError (RuntimeError)
+    └── QueueFullError (RuntimeError)
 """
 
 from __future__ import annotations
@@ -73,6 +78,18 @@ class InvalidNameError(InvalidInputError):
         super().__init__(what, f"{value!r} {problem}")
 
 
+class IdempotencyKeyReusedError(InvalidInputError):
+    """A key that tells a request from all others came with two different ones; nothing was queued."""
+
+    def __init__(self, key: str, job_id: str) -> None:
+        self.key, self.job_id = key, job_id
+        super().__init__(
+            "Idempotency-Key",
+            f"{key!r} came with another request within the last 24 hours, which is job {job_id}. Repeat that "
+            "request as it was, or give this one a key of its own",
+        )
+
+
 class ModelNotFoundError(AIEngineError, LookupError):
     """There is no model of that name."""
 
@@ -97,6 +114,17 @@ class VersionNotFoundError(ModelNotFoundError):
         what = "active version" if version is None else f"version {version!r}"
         self.args = (
             f"model {name!r} has no {what}; {has}. List them with `ai-engine models list --name {name!r}`.",
+        )
+
+
+class JobNotFoundError(AIEngineError, LookupError):
+    """There is no job of that id."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(
+            f"there is no job {job_id!r}; one that has ended is forgotten after a week. "
+            "List the jobs with `ai-engine jobs list`."
         )
 
 
@@ -141,6 +169,25 @@ class NoPreviousVersionError(ConflictError, LookupError):
         super().__init__(
             f"no version of model {name!r} was active before the present one, or all of those are deleted. "
             "Activate a version by its number instead."
+        )
+
+
+class JobStateError(ConflictError, RuntimeError):
+    """What was asked for cannot be done with a job as it is; nothing was changed."""
+
+    def __init__(self, job_id: str, problem: str) -> None:
+        self.job_id, self.problem = job_id, problem
+        super().__init__(f"job {job_id} {problem}")
+
+
+class LeaseLostError(ConflictError, RuntimeError):
+    """The job is no longer this worker's: it was claimed by another one, or has ended. Nothing was saved."""
+
+    def __init__(self, job_id: str, attempt: int) -> None:
+        self.job_id, self.attempt = job_id, attempt
+        super().__init__(
+            f"attempt {attempt} of job {job_id} is over: another worker has the job, or it has ended. "
+            f"Nothing was saved. Look at it with `ai-engine jobs show {job_id}`."
         )
 
 
@@ -305,3 +352,14 @@ class TrainingFailedError(AIEngineError, RuntimeError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(f"the training failed: {reason}")
+
+
+class QueueFullError(AIEngineError, RuntimeError):
+    """As many trainings wait as may; nothing was queued."""
+
+    def __init__(self, waiting: int) -> None:
+        self.waiting = waiting
+        super().__init__(
+            f"{waiting} trainings are waiting already; try again later, start another `ai-engine worker`, or "
+            "raise AI_ENGINE_QUEUE"
+        )

@@ -254,7 +254,7 @@ class Doctor:
         return found is not None and found.model_id == version.model_id
 
     def _artifacts(self, repair: bool) -> Iterator[Finding]:
-        """Find bytes that no version has, nobody waits for and no live writer holds."""
+        """Find bytes that no version has, no job needs, none waits for and no live writer holds."""
         recorded = {record.new.artifact.digest for record in VersionRecords(self._stores.version_files)}
         with self._stores.catalogue.read() as snapshot:
             swept = {item.digest for item in snapshot.debris(-1)}  # by the next opening, and told of above
@@ -278,10 +278,16 @@ class Doctor:
                     continue
                 if repair:
                     self._stores.artifacts.delete(digest)
-            yield Finding(Severity.DISORDER, "artifact", digest, "no version has these bytes", repair)
+            yield Finding(
+                Severity.DISORDER, "artifact", digest, "no version and no job has these bytes", repair
+            )
 
     def _in_use(self, look: Snapshot, digest: Digest) -> bool:
-        return look.user(digest) is not None or digest in self._stores.artifacts.in_flight()
+        return (
+            look.user(digest) is not None
+            or look.jobs.needs(digest)
+            or digest in self._stores.artifacts.in_flight()
+        )
 
     def _records(self) -> Iterator[Finding]:
         """Find records of versions that the catalogue does not know: it was lost, or set back."""

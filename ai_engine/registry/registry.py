@@ -21,6 +21,7 @@ from ai_engine.domain.errors import (
     VersionActiveError,
     VersionNotFoundError,
 )
+from ai_engine.domain.jobs import JobCompletion
 from ai_engine.domain.performance import ModelPerformance, checked
 from ai_engine.domain.retention import Policy
 from ai_engine.domain.search import Field
@@ -33,10 +34,12 @@ from ai_engine.registry.outage import Outage
 from ai_engine.registry.publication import Publication
 from ai_engine.registry.queries import Queries
 from ai_engine.registry.retention import CleanUp, Retention
-from ai_engine.registry.saver import Saver, new_version
+from ai_engine.registry.saver import Saver
 from ai_engine.registry.stores import Stores
 from ai_engine.registry.sweep import Sweeper
+from ai_engine.registry.training_queue import TrainingQueue
 from ai_engine.registry.unsaved_models import UnsavedModels
+from ai_engine.registry.wanted_version import new_version
 
 if TYPE_CHECKING:
     from ai_engine.registry.doctor import Finding
@@ -89,6 +92,11 @@ class Registry:
         self.activations, self.active_at = self._queries.activations, self._queries.active_at
 
     @property
+    def queue(self) -> TrainingQueue:
+        """The trainings that wait, run or have ended."""
+        return TrainingQueue(self._stores, self._sweeper, self._actor)
+
+    @property
     def location(self) -> str:
         """Where the catalogue is."""
         return self._stores.catalogue.location
@@ -135,6 +143,7 @@ class Registry:
         performance: ModelPerformance | None = None,
         run: Run | None = None,
         save_id: str | None = None,
+        job: JobCompletion | None = None,
     ) -> SavedVersion:
         """Save an object as a new version of a model, with what was measured of it, in one commit.
 
@@ -143,6 +152,8 @@ class Registry:
         save_id : str or None
             Tells this save from all others of the model. A caller that does not know whether a save came
             through repeats it with the same id, and is answered what the first one came to.
+        job : JobCompletion or None
+            The job that this version completes, in the same commit; its id is the `save_id`.
 
         Raises
         ------
@@ -152,13 +163,17 @@ class Registry:
             If the version exists.
         SerializationError
             If the object cannot be pickled.
+        LeaseLostError
+            If the job is another worker's by now, or has ended; nothing is saved.
         StorageError
-            If neither the catalogue nor the outage journal can take it.
+            If neither the catalogue nor the outage journal can take it. The version of a job is for the
+            catalogue alone.
         """
+        save_id = save_id if job is None else job.claim.job_id
         new = new_version(
             name, version, model_type, algorithms, metadata, activate, performance, run, save_id
         )
-        return self._saver.save(new, model, self._actor, once=save_id is not None)
+        return self._saver.save(new, model, self._actor, save_id is not None, job)
 
     def register(self, name: str, model: object, version: str) -> None:
         """Save an object under a given version, or keep it in memory where it cannot be stored.

@@ -6,37 +6,28 @@ A crash between the two leaves bytes that nobody names, never a version without 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from secrets import token_hex
-from typing import Any
 
 from ai_engine.catalogue.protocol import Transaction
 from ai_engine.domain import clock, versions
 from ai_engine.domain.entities import (
     Artifact,
     Digest,
-    ModelId,
     ModelVersion,
     NewVersion,
-    Place,
-    Run,
     SavedVersion,
 )
 from ai_engine.domain.errors import (
     AIEngineError,
     CatalogueUnavailableError,
-    InvalidInputError,
     OutcomeUnknownError,
     SerializationError,
     StorageError,
     VersionExistsError,
 )
-from ai_engine.domain.json_values import plain
+from ai_engine.domain.jobs import JobCompletion
 from ai_engine.domain.locks import let_go
-from ai_engine.domain.names import check_name, check_save_id, check_version
-from ai_engine.domain.performance import ModelPerformance
 from ai_engine.registry import version_records
 from ai_engine.registry.active_pointer import ActivePointer
 from ai_engine.registry.lookup import Lookup
@@ -78,7 +69,14 @@ class Saver:
     publication: Publication
     lost: LostVersions
 
-    def save(self, new: NewVersion, model: object, by: str, once: bool = False) -> SavedVersion:
+    def save(
+        self,
+        new: NewVersion,
+        model: object,
+        by: str,
+        once: bool = False,
+        job: JobCompletion | None = None,
+    ) -> SavedVersion:
         """Save an object as a new version, with what was measured of it, in one commit.
 
         Parameters
@@ -86,11 +84,14 @@ class Saver:
         once : bool
             Whether the caller gave the id, and may call again with it: what was saved under it before is then
             answered as it is.
+        job : JobCompletion or None
+            The job that ends with the same commit. The catalogue alone knows who has it, so such a save does
+            not wait for it in the outage journal.
         """
         if once:
             try:
                 self._refuse_again(new)
-                return self._save(new, model, by, once=True)
+                return self._save(new, model, by, once=True, job=job)
             except SavedBeforeError as error:
                 return error.saved
         if new.version is not None and self.unsaved.find(new.name, new.version) is not None:
@@ -111,7 +112,13 @@ class Saver:
             )
 
     def _save(
-        self, new: NewVersion, model: object, by: str, known_counts: bool = False, once: bool = False
+        self,
+        new: NewVersion,
+        model: object,
+        by: str,
+        known_counts: bool = False,
+        once: bool = False,
+        job: JobCompletion | None = None,
     ) -> SavedVersion:
         """Save an object; with `known_counts` a version of equal bytes that there is counts as saved."""
         what = f"the model {new.name!r}"
@@ -124,7 +131,7 @@ class Saver:
             with prepared(what, model, self.stores.artifacts, refuse_early, self.sweeper.discard) as ready:
                 known = self._known(new) if known_counts else None
                 if known is None:
-                    return self._commit(replace(new, artifact=ready.artifact), ready, by, once)
+                    return self._commit(replace(new, artifact=ready.artifact), ready, by, once, job)
                 if self.loader.digest(known) != ready.artifact.digest:
                     raise VersionExistsError(known.name, known.version)
                 self._activate_again(known, by)
@@ -182,19 +189,23 @@ class Saver:
         except CatalogueUnavailableError:
             return None  # the save will wait for it, and a number that is taken is found then
 
-    def _commit(self, new: NewVersion, ready: Prepared, by: str, once: bool) -> SavedVersion:
+    def _commit(
+        self, new: NewVersion, ready: Prepared, by: str, once: bool, job: JobCompletion | None
+    ) -> SavedVersion:
         try:
-            saved = self._commit_behind_what_waits(new, ready, by, once)
+            saved = self._commit_behind_what_waits(new, ready, by, once, job)
             self.outage.state.clear()
         except CatalogueUnavailableError as error:
             self.outage.state.note(error)
+            if job is not None:
+                raise
             saved = self.outage.save(new, ready, self.unsaved.versions(new.name), by, once)
         if saved.active:
             self.unsaved.yield_activity(saved.name)
         return saved
 
     def _commit_behind_what_waits(
-        self, new: NewVersion, ready: Prepared, by: str, once: bool
+        self, new: NewVersion, ready: Prepared, by: str, once: bool, job: JobCompletion | None
     ) -> SavedVersion:
         lost = self.lost.versions(new.name)
         if new.version in lost:
@@ -203,7 +214,7 @@ class Saver:
         while True:
             self.outage.replay()
             try:
-                return self._commit_row(new, ready, by, taken, once)
+                return self._commit_row(new, ready, by, taken, once, job)
             except OvertakenError:
                 continue
             except NumberPromisedError as error:
@@ -212,7 +223,13 @@ class Saver:
                 taken.add(error.version)
 
     def _commit_row(
-        self, new: NewVersion, ready: Prepared, by: str, taken: set[str], once: bool
+        self,
+        new: NewVersion,
+        ready: Prepared,
+        by: str,
+        taken: set[str],
+        once: bool,
+        job: JobCompletion | None,
     ) -> SavedVersion:
         artifacts, version_files = self.stores.artifacts, self.stores.version_files
         with version_files.stage(new.model_id, ready.data) as staged:
@@ -232,9 +249,12 @@ class Saver:
                     source = twin.model_path if twin else None
                 new = _numbered(new, taken | promised, work)
                 version = work.add(new, ready.data, self._path(work, new))
+                saved = SavedVersion(new.model_id, new.name, version.version, active=new.activate)
+                if job is not None:
+                    work.jobs.complete(job.claim, new.model_id, job.result(saved))
             record = version_records.write(new, version.version)
             self.publication.publish(staged, version, source, record)
-        return SavedVersion(new.model_id, new.name, version.version, active=new.activate)
+        return saved
 
     def _path(self, work: Transaction, new: NewVersion) -> str:
         """Return a path for a new version; one that still awaits removal is ours to use again."""
@@ -272,43 +292,3 @@ def _number(new: NewVersion) -> str:
 def _digest(artifact: Artifact) -> Digest:
     assert artifact.digest is not None  # `prepared` computed it
     return artifact.digest
-
-
-def new_version(
-    name: str,
-    version: str | None,
-    model_type: str | None,
-    algorithms: Iterable[str] | None,
-    metadata: Mapping[str, Any] | None,
-    activate: bool,
-    performance: ModelPerformance | None,
-    run: Run | None,
-    save_id: str | None = None,
-) -> NewVersion:
-    """Check all that a caller said of a version before anything is written."""
-    check_name(name)
-    if version is not None:
-        check_version(version)
-    if save_id is not None:
-        check_save_id(save_id)
-    if isinstance(algorithms, str) or not (algorithms is None or isinstance(algorithms, Iterable)):
-        raise InvalidInputError("algorithms", f"{algorithms!r} is no list; give a list of names")
-    if metadata is not None and not isinstance(metadata, Mapping):
-        raise InvalidInputError("metadata", f"is a {type(metadata).__name__}; give a dict")
-    if model_type is not None and not isinstance(model_type, str):
-        raise InvalidInputError("model_type", f"{model_type!r} is no text")
-    if not isinstance(activate, int) and type(activate).__name__ not in ("bool", "bool_"):  # numpy's
-        raise InvalidInputError("activate", f"{activate!r} is neither True nor False")
-    return NewVersion(
-        model_id=ModelId(f"{name}#{save_id or token_hex(8)}"),
-        name=name,
-        version=version,
-        model_type=model_type and plain("model_type", model_type),
-        algorithms=() if algorithms is None else tuple(plain("algorithms", list(algorithms))),
-        metadata=plain("metadata", metadata) if metadata else {},
-        activate=bool(activate),
-        artifact=Artifact(Place.ROW, None, "", None),
-        created_at=clock.now(),
-        performance=performance,
-        run=run,
-    )

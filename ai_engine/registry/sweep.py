@@ -1,4 +1,4 @@
-"""Remove files of ours that no version refers to and no writer holds.
+"""Remove files of ours that no version refers to, no job needs and no writer holds.
 
 Only files on the catalogue's list of debris, and what writers left that were killed, are ever looked at. A
 file is removed inside a write transaction, and a save looks for its bytes inside one: whichever comes second
@@ -72,7 +72,7 @@ class Sweeper:
     def _remove_artifact(self, work: Transaction, digest: Digest, awaited: frozenset[str]) -> int:
         if not is_digest(digest):
             return 0  # whatever the catalogue says, nothing outside the store is ours to remove
-        if work.user(digest) or digest in awaited:
+        if work.user(digest) or work.jobs.needs(digest) or digest in awaited:
             return 0
         return self._stores.artifacts.delete(digest)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,7 +12,8 @@ from typing import Any, Protocol
 
 from ai_engine.domain.answers import VersionInfo
 from ai_engine.domain.entities import ModelVersion, Run, SavedVersion
-from ai_engine.domain.errors import AIEngineError
+from ai_engine.domain.errors import AIEngineError, CatalogueUnavailableError, OutcomeUnknownError
+from ai_engine.domain.jobs import JobClaim, JobCompletion
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.search import EVERYTHING, Position, Search
 from ai_engine.telemetry.reading import Reading
@@ -20,6 +23,11 @@ from ai_engine.training.metrics import TrainingMetrics
 from ai_engine.training.progress import Part, Progress
 from ai_engine.training.request import TrainingRequest
 from ai_engine.training.results import Cleaning, TrainingResult
+
+log = logging.getLogger(__name__)
+
+# Seconds between two tries to save the version of a job while the database is down.
+_PAUSE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +186,7 @@ class TrainingRegistry(Protocol):
         activate: bool,
         performance: ModelPerformance,
         run: Run,
+        job: JobCompletion | None,
     ) -> SavedVersion:
         """Save an object (any) as a new version with its measures and its run, all or nothing."""
         ...
@@ -195,19 +204,62 @@ class TrainingEngine:
     def __init__(self, registry: TrainingRegistry) -> None:
         self._registry = registry
 
-    def train(self, request: TrainingRequest, rows: Sequence[Any], progress: Progress) -> TrainingResult:
+    def train(
+        self,
+        request: TrainingRequest,
+        rows: Sequence[Any],
+        progress: Progress,
+        job: JobClaim | None = None,
+    ) -> TrainingResult:
         """Train, and return what was made once its version is saved; blocks.
+
+        Parameters
+        ----------
+        job : JobClaim or None
+            The job that is completed in the transaction that adds the version. The version of a job waits
+            for as long as the database is down.
 
         Raises
         ------
         InvalidInputError
             If the request cannot be trained; nothing is saved.
+        LeaseLostError
+            If the job is another worker's by now; nothing is saved.
         StorageError
             If the version cannot be saved.
         """
         trained = fit(request, rows, Part(progress, 0.0, 0.95))
-        activate, reason = self._activation(request, trained)
         progress(0.95, "saving the version")
+        while True:
+            try:
+                result = self._save(request, trained, job)
+                break
+            except (CatalogueUnavailableError, OutcomeUnknownError) as error:
+                if job is None:
+                    raise
+                log.warning("the version waits for the database: %s", error)
+                time.sleep(_PAUSE)
+        progress(1.0, "done")
+        return result
+
+    def _save(self, request: TrainingRequest, trained: Trained, job: JobClaim | None) -> TrainingResult:
+        activate, reason = self._activation(request, trained)
+
+        def result(saved: SavedVersion) -> TrainingResult:
+            return TrainingResult(
+                kind=request.kind,
+                name=request.model_name,
+                version=saved.version,
+                model_id=saved.model_id,
+                active=saved.active,
+                performance_metrics=trained.performance_metrics,
+                completed=trained.run.completed or datetime.now(UTC),
+                algorithms=trained.algorithms,
+                cleaning=trained.cleaning,
+                reading=trained.reading,
+                activation_reason=reason,
+            )
+
         saved = self._registry.save(
             request.model_name,
             trained.estimator,
@@ -217,21 +269,9 @@ class TrainingEngine:
             activate=activate,
             performance=trained.performance,
             run=trained.run,
+            job=None if job is None else JobCompletion(job, lambda saved: result(saved).to_mapping()),
         )
-        progress(1.0, "done")
-        return TrainingResult(
-            kind=request.kind,
-            name=request.model_name,
-            version=saved.version,
-            model_id=saved.model_id,
-            active=saved.active,
-            performance_metrics=trained.performance_metrics,
-            completed=trained.run.completed or datetime.now(UTC),
-            algorithms=trained.algorithms,
-            cleaning=trained.cleaning,
-            reading=trained.reading,
-            activation_reason=reason,
-        )
+        return result(saved)
 
     def _activation(self, request: TrainingRequest, trained: Trained) -> tuple[bool, str | None]:
         """Return whether to activate and, where that was to be found out, why."""

@@ -77,7 +77,7 @@ def _told(event: Event) -> dict[str, Any]:
         return {"event": "progress", "fraction": event.fraction, "message": event.message}
     if isinstance(event, Completed):
         return {"event": "completed", "answer": event.result.to_mapping()}
-    return {"event": "failed", "error": _described(event.error)}
+    return {"event": "failed", "error": described(event.error)}
 
 
 def _read(told: Mapping[str, Any]) -> Event:
@@ -86,11 +86,11 @@ def _read(told: Mapping[str, Any]) -> Event:
         return Stage(float(told["fraction"]), str(told["message"]))
     if told["event"] == "completed":
         return Completed(TrainingResult.from_mapping(told["answer"]))
-    return Failed(_rebuilt(told["error"]))
+    return Failed(rebuilt_error(told["error"]))
 
 
-def _described(error: Exception) -> dict[str, Any]:
-    """Return the JSON values of an error."""
+def described(error: Exception) -> dict[str, Any]:
+    """Return the JSON values of an error; `rebuilt_error` reads them."""
     ours = isinstance(error, AIEngineError)
     invalid = isinstance(error, InvalidInputError)
     attributes = {name: value for name, value in vars(error).items() if isinstance(value, (str, int, float))}
@@ -103,8 +103,14 @@ def _described(error: Exception) -> dict[str, Any]:
     }
 
 
-def _rebuilt(error: Mapping[str, Any]) -> AIEngineError:
-    """Return the error that JSON values describe, as an object of its own class."""
+def rebuilt_error(error: Mapping[str, Any]) -> AIEngineError:
+    """Return the error that JSON values describe, as an object of its own class.
+
+    Raises
+    ------
+    KeyError
+        If they describe none.
+    """
     kind = getattr(errors, error["type"], None)
     if not (isinstance(kind, type) and issubclass(kind, AIEngineError)):
         return TrainingFailedError(error["detail"])

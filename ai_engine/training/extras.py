@@ -22,3 +22,8 @@ def require_training_packages() -> None:
     for module, package in PACKAGES.items():
         if find_spec(module) is None:
             raise MissingDependencyError(package, EXTRA)
+
+
+def can_train() -> bool:
+    """Tell whether models can be trained here."""
+    return all(find_spec(module) is not None for module in PACKAGES)

@@ -2,11 +2,12 @@
 
 It reads a line of JSON from its standard input::
 
-    {"settings": {…}, "request": {…}, "rows": {…}, "memory_limit_bytes": null, "request_id": null}
+    {"settings": {…}, "request": {…}, "rows": {…}, "memory_limit_bytes": null, "request_id": null,
+     "job": null}
 
-where ``settings`` are the fields of `ai_engine.settings.Settings`, ``request`` is a `TrainingRequest` and
-``rows`` a `RowsFile`, and writes the events of `ai_engine.training.events` to its standard output, one a
-line.
+where ``settings`` are the fields of `ai_engine.settings.Settings`, ``request`` is a `TrainingRequest`,
+``rows`` a `RowsFile` and ``job`` the id and the attempt of the job that is done, if it is one; and writes the
+events of `ai_engine.training.events` to its standard output, one a line.
 
 Logs go to its standard error. Its standard input stays open for as long as the parent lives: when it ends,
 so does the child, at once.
@@ -22,6 +23,7 @@ import threading
 from typing import Any, Final, TextIO
 
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.domain.jobs import JobClaim
 from ai_engine.logs import REQUEST_ID, configure
 from ai_engine.training.events import Completed, Event, Failed, to_line
 from ai_engine.training.progress import Progress, Stage
@@ -40,12 +42,24 @@ ORPHANED: Final = 3
 log = logging.getLogger("ai_engine.training")
 
 
-def main() -> int:
-    """Train what standard input says; return the exit code."""
+def main(prepare: bool = False) -> int:
+    """Train what standard input says; return the exit code.
+
+    Parameters
+    ----------
+    prepare : bool
+        Import what trainings need before it says anything.
+    """
     events = _take_over_stdout()
+    _be_modest()
+    if prepare:
+        _import_recipes()
     with open(STDIN, "rb", closefd=False) as stdin:
-        order = json.loads(stdin.readline())
-    _be_modest(order.get("memory_limit_bytes"))
+        line = stdin.readline()
+    if not line:  # nothing was to be trained after all
+        return 0
+    order = json.loads(line)
+    _limit_memory(order.get("memory_limit_bytes"))
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     settings = order["settings"]
     configure(settings.get("log_level") or "info", settings.get("log_format", "text"))
@@ -77,11 +91,24 @@ def _train(order: dict[str, Any], progress: Progress) -> TrainingResult:
     from ai_engine.wiring import open_registry
 
     request = TrainingRequest.from_mapping(order["request"])
+    told = order.get("job")
+    job = None if told is None else JobClaim(told["id"], told["attempt"])
     progress(0.0, "reading the rows")
     machine = request.group_column
     rows = read_columns(RowsFile.from_mapping(order["rows"]), () if machine is None else (machine,))
     with open_registry(Settings(**order["settings"])) as registry:
-        return TrainingEngine(registry).train(request, rows, progress)
+        return TrainingEngine(registry).train(request, rows, progress, job)
+
+
+def _import_recipes() -> None:
+    """Import what the trainings of every built-in kind need, which takes longer than many a training."""
+    import ai_engine.telemetry.readers
+    import ai_engine.training.engine
+    import ai_engine.wiring  # noqa: F401  # see `_train`
+    from ai_engine.training.kinds import BUILT_IN, find_kind
+
+    for kind in BUILT_IN:
+        find_kind(kind).load_recipe()
 
 
 def _take_over_stdout() -> TextIO:
@@ -99,8 +126,8 @@ def _exit_with_parent() -> None:
     os._exit(ORPHANED)
 
 
-def _be_modest(memory_limit_bytes: int | None) -> None:
-    """Lower the priority, bound the memory, and cap the threads of the numeric libraries before they load."""
+def _be_modest() -> None:
+    """Lower the priority, and cap the threads of the numeric libraries before they load."""
     os.nice(NICENESS)
     threads = str(min(MOST_THREADS, max(1, (os.cpu_count() or 1) - 1)))
     # Passive: threads that spin while they wait for one another made a fit a hundred times slower on busy
@@ -108,6 +135,9 @@ def _be_modest(memory_limit_bytes: int | None) -> None:
     os.environ.update(dict.fromkeys(THREAD_CAPS, threads) | {"OMP_WAIT_POLICY": "PASSIVE"})
     # For processes that a library starts: like this one, they import nothing from the working directory.
     os.environ["PYTHONSAFEPATH"] = "1"
+
+
+def _limit_memory(memory_limit_bytes: int | None) -> None:
     if memory_limit_bytes is not None:
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (memory_limit_bytes, hard))

@@ -84,7 +84,7 @@ def serving(model_dir: Path, **settings: Any) -> Iterator[Served]:
         finally:
             server.should_exit = True
             if hasattr(app.state, "service"):  # a test that failed may have left a training that never ends
-                app.state.service.trainings.stop()
+                app.state.service.workers.stop()
             thread.join()
             listening.close()
 

@@ -20,10 +20,11 @@ from ai_engine.api.clients import STRETCH, WhileConnected
 from ai_engine.api.problems import RefusedError
 from ai_engine.api.request_body import SMALL, read_object
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.domain.jobs import JobStatus
 from ai_engine.telemetry.readers import read_columns
 from ai_engine.telemetry.rows_file import RowsFile
 from ai_engine.training.table import read_table
-from tests.api.serving import Served, serving, telemetry, train_body
+from tests.api.serving import Served, serving, train_body
 from tests.api.test_strangers import JSON, problem
 
 
@@ -138,20 +139,12 @@ def test_a_list_is_not_read_for_a_client_that_has_gone(server: Served) -> None:
         until(server, lambda: lane.statistics().tasks_waiting == 0)
 
 
-def test_a_training_ends_with_its_client(server: Served) -> None:
-    slow = train_body(training_data=telemetry(20_000), hyperparameters={"algorithm": "boosted_trees"})
-    trainings = server.service.trainings
-    with ExitStack() as clients:
-        for _ in range(6):
-            clients.enter_context(sent(server, "/train", json.dumps(slow).encode()))
-        until(server, lambda: trainings.waiting > 0 and len(trainings.processes) == trainings.running > 0)
-        processes = trainings.processes
-    until(server, lambda: trainings.running == trainings.waiting == 0)
-    for process in processes:
-        assert process.wait(30) != 0
-    assert server.get("/models/info").json()["total_models"] == 0
-    # And the places are free again, all of them.
-    assert server.post("/train", train_body()).status_code == 200
+def test_a_training_goes_on_without_its_client(server: Served) -> None:
+    queue = server.registry.queue
+    with sent(server, "/train", json.dumps(train_body()).encode()):
+        until(server, lambda: queue.counts()[JobStatus.RUNNING] == 1)
+    until(server, lambda: queue.counts()[JobStatus.COMPLETED] == 1)
+    assert server.get("/models/info").json()["total_models"] == 1
 
 
 def test_keys_are_compared_once_each() -> None:

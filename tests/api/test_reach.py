@@ -285,7 +285,7 @@ def test_probes_tell_whether_it_lives_and_whether_it_serves(server: Served) -> N
     server.registry.save("cpu", 1)
     assert server.get("/health/live").json() == {"status": "alive"}
     assert server.get("/health/ready").json() == {"status": "ready"}
-    server.service.trainings.stop()
+    server.service.workers.stop()
     told = problem(server.get("/health/ready"), 503)
     assert "stopping" in str(told["detail"])
     assert server.get("/health/live").status_code == 200

@@ -130,6 +130,15 @@ def test_every_answer_is_what_the_document_says(server: Served) -> None:
     trained = [ask("POST", "/train", body=body) for body in TRAININGS]
     assert "activation_reason" in trained[1]
     ask("POST", "/train/model", body={"model_type": "regression"})
+    ask("POST", "/train", "?wait=false", body=train_body())
+    for more in ("", "?limit=1&status=completed", "?status=lost"):
+        ask("GET", "/train/jobs", more)
+    for job in ask("GET", "/train/jobs")["jobs"]:
+        for method in ("GET", "DELETE"):
+            ask(method, "/train/jobs/{job_id}", job_id=job["job_id"])
+    ask("GET", "/train/jobs/{job_id}", job_id="nobody")
+    ask("GET", "/train/jobs/{job_id}/events", job_id="nobody")
+    ask("DELETE", "/train/jobs/{job_id}", job_id="nobody")
     server.registry.save("others", {"a": 1}, metadata={"nested": {"any": [1, None]}}, algorithms=["Ridge"])
     for name in MODELS:
         rows = telemetry(30) if name.startswith(("res", "ano")) else table()[:3]
@@ -160,7 +169,7 @@ def test_every_answer_is_what_the_document_says(server: Served) -> None:
     assert ask("POST", "/models/cleanup", "?keep_versions=1")["removed"]
     for path in ("/health", "/health/live", "/health/ready", "/metrics"):
         ask("GET", path)
-    server.service.trainings.stop()
+    server.service.workers.stop()
     ask("GET", "/health/ready")
     assert asked == {(method, path) for path, methods in DOCUMENT["paths"].items() for method in methods}
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import gc
 import json
+import signal
 import threading
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from ai_engine.domain import errors
+from ai_engine.domain.jobs import MOST_DEATHS, JobStatus
 from ai_engine.training import child
 from ai_engine.training.events import Failed, to_line
-from ai_engine.training.runner import WAITING
 from tests.api.serving import Served, serving, telemetry, train_body
 from tests.api.test_strangers import problem
 
@@ -76,8 +76,8 @@ def test_what_cannot_be_trained_is_refused_by_field(server: Served, more: dict[s
 
 
 def test_a_parameter_that_training_does_not_take_is_refused(server: Served) -> None:
-    told = problem(server.post("/train?wait=false", train_body()), 422)
-    assert told["detail"] == "wait: is not a parameter; what is trained stands in the JSON body"
+    told = problem(server.post("/train?later=true", train_body()), 422)
+    assert told["detail"] == "later: is not a parameter; what is trained stands in the JSON body"
     assert server.get("/models/info").json()["total_models"] == 0
 
 
@@ -143,17 +143,22 @@ def held(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child, "COMMAND", command)
 
 
-def children() -> list[psutil.Process]:
-    return psutil.Process().children()
-
-
-def wait_for_child() -> psutil.Process:
+def wait_for_child(server: Served) -> None:
     ticking = threading.Event()
     for _ in range(600):
-        if found := children():
-            return found[0]
+        if server.service.workers.processes:
+            return
         ticking.wait(0.05)
     raise AssertionError("no training began")
+
+
+def kill_until_answered(server: Served, request: threading.Thread) -> None:
+    """Kill each process that trains, until nobody tries it any more."""
+    ticking = threading.Event()
+    while request.is_alive():
+        for training in server.service.workers.processes:
+            training.signal(signal.SIGKILL)
+        ticking.wait(0.02)
 
 
 @pytest.mark.usefixtures("held")
@@ -161,17 +166,16 @@ def test_a_training_that_dies_takes_no_server_down(server: Served) -> None:
     answers: list[Any] = []
     request = threading.Thread(target=lambda: answers.append(server.post("/train", train_body())))
     request.start()
-    training = wait_for_child()
+    wait_for_child(server)
     # While it trains, everything else answers.
     assert server.get("/health").json()["status"] == "healthy"
     assert "ai_engine_trainings_running 1.0" in server.get("/metrics").text
-    training.kill()
-    request.join()
+    kill_until_answered(server, request)
     told = problem(answers[0], 500)
-    assert "the training failed" in str(told["detail"])
+    assert "set aside after its process had died 3 times" in str(told["detail"])
     assert "SIGKILL" in str(told["detail"])
     assert server.get("/models/info").json()["total_models"] == 0
-    assert "ai_engine_trainings_failed_total 1.0" in server.get("/metrics").text
+    assert f"ai_engine_trainings_failed_total {MOST_DEATHS}.0" in server.get("/metrics").text
 
 
 @pytest.mark.usefixtures("held")
@@ -183,11 +187,10 @@ def test_the_rows_do_not_wait_in_memory_for_the_end_of_their_training(server: Se
         target=lambda: answers.append(server.client.post("/train", content=text, headers=headers))
     )
     request.start()
-    training = wait_for_child()
+    wait_for_child(server)
     tables = [one for one in gc.get_objects() if isinstance(one, list) and len(one) == 321]
     held = [one for one in tables if isinstance(one[0], dict) and "marked" in one[0]]
-    training.kill()
-    request.join()
+    kill_until_answered(server, request)
     assert not held
     problem(answers[0], 500)
 
@@ -197,35 +200,23 @@ def test_a_training_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     with serving(tmp_path, training_timeout=0.5) as server:
         told = problem(server.post("/train", train_body()), 500)
         assert "longer than 0.5 seconds" in str(told["detail"])
-        assert not children()
+        assert not server.service.workers.processes
 
 
 @pytest.mark.usefixtures("held")
-def test_trainings_wait_for_a_core_and_only_so_many_wait(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 1)
-    with serving(tmp_path) as server:
-        answers: list[Any] = []
-
-        def ask() -> None:
-            answers.append(server.post("/train", train_body()))
-
-        requests = [threading.Thread(target=ask) for _ in range(WAITING + 2)]
-        for request in requests:
-            request.start()
-        wait_for_child()
-        ticking = threading.Event()
-        while not answers:
-            ticking.wait(0.05)
-        assert len(children()) == 1
-        told = problem(answers[0], 503)
-        assert told["type"] == "urn:ai-engine:problem:too-many-trainings"
-        while any(request.is_alive() for request in requests):
-            for training in children():
-                training.kill()
-            ticking.wait(0.05)
-        assert sorted(answer.status_code for answer in answers) == [500] * (WAITING + 1) + [503]
+def test_trainings_wait_for_a_core_and_only_so_many_wait(tmp_path: Path) -> None:
+    with serving(tmp_path, workers=1, queue=2) as server:
+        accepted = [server.post("/train?wait=false", train_body())]
+        wait_for_child(server)
+        accepted += [server.post("/train?wait=false", train_body()) for _ in range(2)]
+        assert [answer.status_code for answer in accepted] == [202] * 3
+        refused = server.post("/train?wait=false", train_body())
+        assert problem(refused, 503)["type"] == "urn:ai-engine:problem:queue-full"
+        assert int(refused.headers["Retry-After"]) > 0
+        assert len(server.service.workers.processes) == 1
+        assert "ai_engine_trainings_waiting 2.0" in server.get("/metrics").text
+        assert server.client.delete(accepted[1].json()["status_url"]).status_code == 202
+        assert server.post("/train?wait=false", train_body()).status_code == 202
 
 
 @pytest.mark.parametrize(
@@ -252,12 +243,16 @@ def test_a_training_that_the_server_stops_for_is_told_so(server: Served) -> None
     answers: list[Any] = []
     request = threading.Thread(target=lambda: answers.append(server.post("/train", train_body())))
     request.start()
-    wait_for_child()
-    server.service.trainings.stop()
+    wait_for_child(server)
+    server.service.workers.stop()
     request.join()
     assert problem(answers[0], 503)["type"] == "urn:ai-engine:problem:stopping"
     assert problem(server.post("/train", train_body()), 503)["type"] == "urn:ai-engine:problem:stopping"
-    assert not children()
+    server.service.workers.join()
+    assert not server.service.workers.processes
+    (job,) = server.registry.queue.page()
+    assert (job.status, job.deaths) == (JobStatus.QUEUED, 0)  # it goes on when a worker starts
+    assert job.job_id in str(answers[0].json()["detail"])
 
 
 def test_hosts_are_ranked_for_a_migration_and_for_nothing_else(trained: Served) -> None:

@@ -49,10 +49,14 @@ GIVEN: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
     ("models", "pin"): ("cpu", "1.0.1"),
     ("models", "unpin"): ("cpu", "1.0.1"),
     ("config", "show"): (),
+    ("jobs", "list"): (),
+    ("jobs", "show"): ("{job}",),
+    ("jobs", "cancel"): ("{job}",),
+    ("jobs", "retry"): ("{job}",),
     ("models", "export"): ("cpu", "-o", "{tmp}/cpu.pkl"),
 }
-# Tried beside: one serves until it is ended, the other trains in a process of its own.
-ELSEWHERE: Final = {("serve",), ("train",)}
+# Tried beside: they serve until they are ended, train in a process of their own, or wait for one that does.
+ELSEWHERE: Final = {("serve",), ("train",), ("worker",), ("jobs", "follow")}
 
 
 @pytest.mark.parametrize("path", TREE, ids=" ".join)
@@ -64,8 +68,10 @@ def test_every_command_takes_json(path: tuple[str, ...]) -> None:
 def test_every_command_prints_one_document(command: Command, saved: Path, tmp_path: Path) -> None:
     rows = tmp_path / "rows.json"
     rows.write_text('[{"x": 1}]')
+    kind = ("--model-type", "regression", "--name", "m", "--target", "x")
+    job = command("train", *kind, "--data", rows, "--detach", "--json").json()["job_id"]
     for path, given in GIVEN.items():
-        ran = command(*path, *(one.format(tmp=tmp_path, rows=rows) for one in given), "--json")
+        ran = command(*path, *(one.format(tmp=tmp_path, rows=rows, job=job) for one in given), "--json")
         if path == ("predict",):  # of an object that cannot
             assert (ran.code, ran.out) == (1, "")
             assert "Traceback" not in ran.err
@@ -189,7 +195,7 @@ def test_a_command_makes_no_registry_where_there_is_none(
     (tmp_path / "rows.csv").write_text("a\n1\n")
     if exists:
         model_dir.mkdir()
-    given = (word.format(tmp=tmp_path, rows=tmp_path / "rows.csv") for word in GIVEN[path])
+    given = (word.format(tmp=tmp_path, rows=tmp_path / "rows.csv", job="none") for word in GIVEN[path])
     ran = command(*path, *given)
     assert ran.code == 3
     assert "there is no registry in" in ran.err

@@ -22,6 +22,7 @@ from ai_engine.formats.pickled import PickleFormat
 from ai_engine.testing.artifacts_contract import ArtifactStoreContract
 from ai_engine.testing.catalogue_contract import CatalogueContract
 from ai_engine.testing.format_contract import FormatContract
+from ai_engine.testing.job_queue_contract import JobQueueContract
 from ai_engine.testing.memory_files import MemoryJournal, MemoryOperations, MemoryVersionFiles
 from ai_engine.testing.outage_journal_contract import OutageJournalContract
 from ai_engine.testing.search_contract import SearchContract
@@ -111,14 +112,14 @@ class TestMemoryVersionFiles(VersionFilesContract):
         return lambda: files
 
 
-class TestMemoryCatalogue(CatalogueContract, SearchContract):
+class TestMemoryCatalogue(CatalogueContract, SearchContract, JobQueueContract):
     @pytest.fixture
     def open_catalogue(self) -> Callable[[], MemoryCatalogue]:
         database = MemoryDatabase("/models")
         return lambda: MemoryCatalogue(database)
 
 
-class TestSqliteCatalogue(CatalogueContract, SearchContract):
+class TestSqliteCatalogue(CatalogueContract, SearchContract, JobQueueContract):
     @pytest.fixture
     def open_catalogue(self, tmp_path: Path) -> Iterator[Callable[[], SqliteCatalogue]]:
         opened: list[SqliteCatalogue] = []

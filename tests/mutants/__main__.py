@@ -32,7 +32,7 @@ ENOUGH = 0.9
 AREAS = (
     *("ai_engine/catalogue", "ai_engine/artifacts", "ai_engine/directory", "ai_engine/files"),
     *("ai_engine/formats", "ai_engine/registry", "ai_engine/domain", "ai_engine/backup.py"),
-    *("ai_engine/recovery.py", "ai_engine/training/runner.py"),
+    *("ai_engine/recovery.py", "ai_engine/jobs"),
 )
 # Those that run the core in their own process, so that the lines of each are known.
 INSIDE = (
@@ -45,7 +45,7 @@ INSIDE = (
         "tests/catalogue",
     ),
     *("tests/contracts", "tests/domain", "tests/formats", "tests/guard", "tests/models", "tests/registry"),
-    *("tests/stateful", "tests/upgrade", "tests/api/test_train_predict.py", "tests/training/test_runner.py"),
+    *("tests/stateful", "tests/upgrade", "tests/api/test_train_predict.py", "tests/cli/test_jobs.py"),
     *("tests/faults/test_altered_bytes.py", "tests/faults/test_commits.py", "tests/faults/test_limits.py"),
     *("tests/faults/test_doctor_and_backup.py", "tests/faults/test_outage.py", "tests/faults/test_upkeep.py"),
     *("tests/faults/test_outside_examination.py", "tests/api/test_operations.py"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ import pytest
 from ai_engine.domain.errors import InvalidInputError, TrainingFailedError
 from ai_engine.settings import Settings
 from ai_engine.telemetry.rows_file import RowsFile
-from ai_engine.training.child import COMMAND, train_in_child
+from ai_engine.training.child import COMMAND, TrainingProcess, train_in_child
 from ai_engine.training.prediction import predict
 from ai_engine.training.progress import Progress
 from ai_engine.training.request import TrainingRequest
@@ -98,13 +99,13 @@ def test_a_child_that_takes_too_long_is_ended(settings: dict[str, Any], kept: Ke
 
 
 def test_a_child_that_is_killed_is_named_with_its_signal(settings: dict[str, Any], kept: Kept) -> None:
-    started: list[subprocess.Popen[bytes]] = []
+    started: list[TrainingProcess] = []
     with pytest.raises(TrainingFailedError, match="SIGKILL"):
         train_in_child(
             settings,
             wanted(),
             kept(waves(200)),
-            lambda *stage: started[0].kill(),
+            lambda *stage: started[0].signal(signal.SIGKILL),
             timeout=120,
             on_start=started.append,
         )

@@ -11,6 +11,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from ai_engine.domain.answers import VersionInfo
 from ai_engine.domain.entities import ModelVersion, Run, SavedVersion
 from ai_engine.domain.errors import InvalidInputError, ModelLoadError
+from ai_engine.domain.jobs import JobCompletion
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.training.engine import TrainingEngine, fit
 from ai_engine.training.prediction import predict
@@ -55,6 +56,7 @@ class Saves:
         activate: bool,
         performance: ModelPerformance,
         run: Run,
+        job: JobCompletion | None = None,
     ) -> SavedVersion:
         self.saves.append({"name": name, "metadata": metadata, "performance": performance, "run": run})
         if activate:

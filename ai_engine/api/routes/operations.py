@@ -36,7 +36,7 @@ async def live() -> Answer:
 @router.get("/health/ready", responses=answers(schemas.ReadyReply))
 async def ready(service: Running) -> Answer:
     """Answer 200 while models can be served, degraded or not, and 503 with the reason while none can."""
-    if service.trainings.stopping:
+    if service.workers.stopping:
         raise stopping()
     reason = await service.health.unable()
     if reason is not None:
@@ -52,7 +52,7 @@ async def metrics(service: Running) -> Response:
     state = await service.health.state()
     most = service.settings.metrics_models
     text = await to_thread.run_sync(
-        exposition, service.instruments, service.registry, service.trainings, state, most
+        exposition, service.instruments, service.registry, service.workers, state, most
     )
     return Response(text, media_type=CONTENT_TYPE)
 

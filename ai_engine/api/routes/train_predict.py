@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Header, Query, Request
 
 from ai_engine.api import schemas
+from ai_engine.api.job_schemas import Accepted
 from ai_engine.api.json_response import Answer
 from ai_engine.api.request_body import SMALL, Text, read_object
 from ai_engine.api.routes.models import Name
 from ai_engine.api.routes.openapi import answers, takes, takes_table
-from ai_engine.api.service import Running, Service
-from ai_engine.api.trainings import trained
+from ai_engine.api.service import Running, Service, address_of
+from ai_engine.api.trainings import enqueued, finished
 from ai_engine.api.uploads import TABLES, uploaded
 from ai_engine.training.extras import require_training_packages
 from ai_engine.training.prediction import predict as predictions
@@ -23,17 +24,33 @@ from ai_engine.training.ranking import rank
 
 router = APIRouter(tags=["work"])
 
-_ANSWERS = answers(schemas.TrainReply, 403, 413, 415, 500)
+_ANSWERS = answers(schemas.TrainReply, 403, 409, 413, 415, 500) | {
+    202: {"description": (Accepted.__doc__ or "").strip(), "model": Accepted}
+}
 _TAKES = takes_table(schemas.TrainRequest, *TABLES)
+Wait = Annotated[
+    bool, Query(description="Whether to answer with the version once it is saved, or at once with the job.")
+]
+Key = Annotated[
+    str | None,
+    Header(description="Makes a repeated request the same job for 24 hours, whatever has become of it."),
+]
 
 
 @router.post("/train", responses=_ANSWERS, openapi_extra=_TAKES)
 @router.post("/train/model", name="train_model", responses=_ANSWERS, openapi_extra=_TAKES)
-async def train(service: Running, request: Request) -> Answer:
-    """Train a model on rows, measure it on held-out rows, and save it as a new version."""
+async def train(service: Running, request: Request, wait: Wait = True, idempotency_key: Key = None) -> Answer:
+    """Train a model on rows, measure it on held-out rows, and save it as a new version.
+
+    The training is a job: whoever asks for it may go away, and whatever does it may be killed.
+    """
     async with uploaded(service, request) as (wanted, rows):
-        result = await trained(service.trainings, wanted, rows)
-    return Answer(result.to_mapping())
+        job = await enqueued(service, request, wanted, rows, idempotency_key)
+    if wait:
+        return Answer((await finished(service, job)).to_mapping())
+    url = f"{address_of(request)}/train/jobs/{job.job_id}"
+    told = {"job_id": job.job_id, "status": job.status.value, "status_url": url}
+    return Answer(told, 202, {"Location": url})
 
 
 @router.post(

@@ -26,6 +26,13 @@ class Dialect(Protocol):
     def json_value(self, document: str, keys: Sequence[str]) -> str:
         """Return a text or number within a JSON column; NULL for what is neither, and where it is no JSON."""
 
+    @property
+    def now(self) -> str:
+        """Return the moment by the database's clock, as the tables have moments."""
+
+    def later(self, seconds: str) -> str:
+        """Return the moment so many seconds from now, a parameter, which may be negative."""
+
 
 class SqliteDialect:
     """See Dialect."""
@@ -50,6 +57,15 @@ class SqliteDialect:
             f"CASE WHEN json_type({checked}, '{path}') NOT IN ('object', 'array') "
             f"THEN json_extract({checked}, '{path}') END"
         )
+
+    @property
+    def now(self) -> str:
+        """See Dialect."""
+        return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+
+    def later(self, seconds: str) -> str:
+        """See Dialect."""
+        return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', {seconds} || ' seconds')"
 
 
 SQLITE = SqliteDialect()

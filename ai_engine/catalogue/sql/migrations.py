@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from ai_engine.catalogue.sql import statements
 from ai_engine.catalogue.sql.dialect import SQLITE
+from ai_engine.catalogue.sql.job_tables import JOB_TABLES
 from ai_engine.catalogue.sql.rows import SqlRow
 from ai_engine.catalogue.sql.snapshot import Execute
 from ai_engine.catalogue.sql.tables import ENGINE_TABLES, SCHEMA, SEED_TABLES
@@ -38,6 +39,9 @@ def migrate(execute: Execute, schema: int, model_dir: str) -> None:
         _add_reports(execute)
     if schema == 1:
         _note_what_is_searched(execute)
+    if schema in (1, 2, 3):
+        for statement in JOB_TABLES:
+            execute(statement)
     execute(
         "INSERT INTO engine_meta (key, value) VALUES ('schema', :schema) "
         "ON CONFLICT (key) DO UPDATE SET value = excluded.value",

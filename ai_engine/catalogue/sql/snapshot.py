@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from ai_engine.catalogue.protocol import Debris
 from ai_engine.catalogue.sql import listing, statements
 from ai_engine.catalogue.sql.dialect import SQLITE, Dialect
+from ai_engine.catalogue.sql.jobs import SqlJobs
 from ai_engine.catalogue.sql.rows import (
     SqlRow,
     entries_of,
@@ -79,6 +80,10 @@ class SqlSnapshot:
         self, execute: Execute, model_dir: str, kept: Kept | None = None, dialect: Dialect = SQLITE
     ) -> None:
         self._execute, self._model_dir, self._kept, self._dialect = execute, model_dir, kept, dialect
+
+    @property
+    def jobs(self) -> SqlJobs:
+        return SqlJobs(self._execute, self._dialect)
 
     def find(self, name: str, version: str | None = None) -> ModelVersion | None:
         if version is None:

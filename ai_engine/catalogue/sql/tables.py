@@ -5,6 +5,8 @@ All that the engine needs besides lives in tables of its own, whose names begin 
 
 from __future__ import annotations
 
+from ai_engine.catalogue.sql.job_tables import JOB_TABLES
+
 SCHEMA = 4
 
 SEED_TABLES = (
@@ -162,4 +164,5 @@ ENGINE_TABLES = (
     "CREATE UNIQUE INDEX engine_one_active ON model_registry (name) WHERE is_active = 1",
     "CREATE INDEX engine_metrics_model ON performance_metrics (model_id)",
     "CREATE INDEX engine_training_model ON training_history (model_id)",
+    *JOB_TABLES,
 )

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from ai_engine.catalogue.sql import listing, statements
 from ai_engine.catalogue.sql.dialect import SQLITE, Dialect
+from ai_engine.catalogue.sql.job_queue import SqlJobQueue
 from ai_engine.catalogue.sql.rows import (
     artifact_columns,
     file_of,
@@ -42,6 +43,15 @@ class SqlTransaction(SqlSnapshot):
         self.added: ModelId | None = None  # what tells, after a failed commit, whether it held
         self._next = ("", "", ModelRow())  # the last number that was asked for
         self._unused: Digest | None = None  # bytes of which this transaction knows that no version has them
+
+    @property
+    def jobs(self) -> SqlJobQueue:
+        return SqlJobQueue(self._execute, self._dialect, self._actor, self._discard)
+
+    def _discard(self, digest: Digest) -> None:
+        """Have bytes removed, unless a version or a job has them."""
+        if self.user(digest) is None and not self.jobs.needs(digest):
+            self._add_debris(digest, digest)
 
     def user(self, digest: Digest) -> ModelVersion | None:
         found = super().user(digest)

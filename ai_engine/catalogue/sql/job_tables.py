@@ -1,0 +1,80 @@
+"""The tables of the queue of trainings."""
+
+from __future__ import annotations
+
+JOB_TABLES = (
+    # One row a job, in the order in which they were asked for. `token` is the part of its id that cannot be
+    # guessed. `attempt` counts the claims: by it a worker that has lost a job is told from the one that has
+    # it. `spec`, `result` and `error` are JSON.
+    """
+    CREATE TABLE engine_jobs (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        token TEXT NOT NULL,
+        status TEXT NOT NULL,
+        model_name TEXT NOT NULL,
+        model_type TEXT NOT NULL,
+        spec TEXT NOT NULL,
+        rows_digest TEXT,
+        rows_format TEXT NOT NULL,
+        rows_size INTEGER NOT NULL,
+        dedupe_key TEXT,
+        fingerprint TEXT NOT NULL,
+        request_id TEXT,
+        attempt INTEGER NOT NULL DEFAULT 0,
+        deaths INTEGER NOT NULL DEFAULT 0,
+        cancelling INTEGER NOT NULL DEFAULT 0,
+        submitted_by TEXT NOT NULL,
+        submitted_at TIMESTAMP NOT NULL,
+        started_at TIMESTAMP,
+        completed_at TIMESTAMP,
+        model_id TEXT,
+        result TEXT,
+        error TEXT
+    )
+    """,
+    # The oldest that waits, lists, counts: by this one alone.
+    "CREATE INDEX engine_jobs_status ON engine_jobs (status, seq)",
+    "CREATE UNIQUE INDEX engine_jobs_key ON engine_jobs (dedupe_key) WHERE dedupe_key IS NOT NULL",
+    "CREATE INDEX engine_jobs_rows ON engine_jobs (rows_digest) WHERE rows_digest IS NOT NULL",
+    # One row a job that runs: what every heartbeat writes over, and nothing else. No index, so that it grows
+    # nowhere.
+    """
+    CREATE TABLE engine_job_leases (
+        job INTEGER PRIMARY KEY,
+        attempt INTEGER NOT NULL,
+        seconds REAL NOT NULL,
+        beat_at TIMESTAMP NOT NULL,
+        lapses_at TIMESTAMP NOT NULL,
+        stage TEXT,
+        fraction REAL
+    )
+    """,
+    # What happened to a job, in order: the stages of its training, and how it ended.
+    """
+    CREATE TABLE engine_job_events (
+        job INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        at TIMESTAMP NOT NULL,
+        stage TEXT,
+        fraction REAL,
+        PRIMARY KEY (job, seq)
+    ) WITHOUT ROWID
+    """,
+    # Every claim, and what became of it.
+    """
+    CREATE TABLE engine_job_attempts (
+        job INTEGER NOT NULL,
+        attempt INTEGER NOT NULL,
+        worker TEXT NOT NULL,
+        host TEXT NOT NULL,
+        started_at TIMESTAMP NOT NULL,
+        ended_at TIMESTAMP,
+        outcome TEXT,
+        error TEXT,
+        cpu_seconds REAL,
+        peak_memory INTEGER,
+        PRIMARY KEY (job, attempt)
+    ) WITHOUT ROWID
+    """,
+)

@@ -1,0 +1,90 @@
+"""The command `worker`: do the trainings that others asked for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from ai_engine.cli.options import STORAGE, TRAINING, WORKING, AsJson, with_settings
+from ai_engine.cli.output import print_json
+from ai_engine.domain.errors import InvalidInputError
+from ai_engine.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(worker)
+
+
+@with_settings(*STORAGE, *TRAINING, *WORKING, log_level="info")
+def worker(
+    settings: Settings,
+    once: Annotated[
+        bool, typer.Option("--once", help="Do one job, if one waits, and end.", show_default=False)
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Do trainings that wait, until SIGINT or SIGTERM; any number of workers may share a directory.
+
+    What is under way then is handed back, and goes on elsewhere or when a worker starts again.
+    """
+    from ai_engine.jobs.workers import Workers
+    from ai_engine.training.extras import require_training_packages
+    from ai_engine.wiring import open_registry
+
+    require_training_packages()
+    if settings.workers == 0 and not once:
+        raise InvalidInputError(
+            "--workers", "is 0, so nothing would ever be done; give a number of at least 1"
+        )
+    with open_registry(settings) as registry, _told_to_end() as (ending, tell):
+        workers = Workers(registry.queue, settings)
+        if once:
+
+            def do() -> None:
+                try:
+                    workers.run_once()
+                finally:
+                    tell()
+
+            doing = threading.Thread(target=do, name="training-once")
+            doing.start()
+            ending()
+            workers.stop()
+            doing.join()
+        else:
+            workers.start()
+            ending()
+            workers.stop()
+            workers.join()
+    if as_json:
+        print_json({"attempts": workers.begun, "without_version": workers.failed})
+    else:
+        print(f"{workers.begun} attempts, {workers.failed} of them without a version")
+
+
+@contextmanager
+def _told_to_end() -> Iterator[tuple[Callable[[], object], Callable[[], object]]]:
+    """Give what waits until SIGINT or SIGTERM comes, and what ends the wait without one.
+
+    By a pipe: a handler runs in the middle of whatever its thread does, and must not wait for a lock.
+    """
+    reading, writing = os.pipe()
+
+    def tell(*_: object) -> None:
+        os.write(writing, b".")
+
+    before = {one: signal.signal(one, tell) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: os.read(reading, 1), tell
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+        os.close(reading)
+        os.close(writing)
