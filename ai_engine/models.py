@@ -447,7 +447,10 @@ class ModelManager:
         MissingDependencyError
             The packages of the ``train`` extra are not installed.
         """
-        from ai_engine.training.calls import train  # needs the train extra, and is slow to import
+        from ai_engine.training.extras import require_training_packages
+
+        require_training_packages()
+        from ai_engine.training.calls import train  # needs them, and is slow to import
 
         return train(
             self.registry,
@@ -546,7 +549,10 @@ class ModelManager:
         InvalidInputError
             The rows do not fit the model.
         """
-        from ai_engine.training.calls import predict  # needs the train extra, and is slow to import
+        from ai_engine.training.extras import require_training_packages
+
+        require_training_packages()
+        from ai_engine.training.calls import predict  # needs them, and is slow to import
 
         return predict(self.registry, name, data, version=version, horizon=horizon, candidates=candidates)
 

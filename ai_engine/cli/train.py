@@ -247,14 +247,14 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Predict from rows with a stored version."""
-    from ai_engine.training.calls import reading_of
     from ai_engine.training.extras import require_training_packages
+
+    require_training_packages()
+    from ai_engine.telemetry.readers import read_columns  # needs them, and so do some of these
+    from ai_engine.training.calls import reading_of
     from ai_engine.training.prediction import predict as predictions
     from ai_engine.training.ranking import rank
     from ai_engine.wiring import open_registry
-
-    require_training_packages()
-    from ai_engine.telemetry.readers import read_columns  # needs them
 
     with ExitStack() as opened:
         registry = opened.enter_context(open_registry(settings, must_exist=True))
