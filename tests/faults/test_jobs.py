@@ -185,6 +185,20 @@ def test_a_fit_without_enough_memory_fails_alone(tmp_path: Path) -> None:
         one_version(manager, tmp_path)
 
 
+def test_a_wish_to_cancel_is_seen_between_two_heartbeats(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ai_engine.jobs.attempt.BEAT", 1e6)
+    monkeypatch.setattr(child, "COMMAND", ("sleep", "1000"))
+    with ModelManager(tmp_path) as manager:
+        job = ask(manager.registry)
+        with working(manager.registry, tmp_path) as workers:
+            until(lambda: workers.processes)
+            manager.registry.queue.cancel(job.job_id)
+            done = finished(manager.registry, job)
+        assert (done.status, done.attempt) == (JobStatus.CANCELLED, 1)
+
+
 def test_a_fit_that_outlasts_its_lease_keeps_its_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("attempt", "workers"):
         monkeypatch.setattr(f"ai_engine.jobs.{module}.LEASE", 2.0)

@@ -158,6 +158,7 @@ def test_a_full_queue_and_a_key_of_another_request_leave_no_bytes(tmp_path: Path
         assert submit(manager.registry, key="k", limit=1).job_id == job.job_id
         running = claimed(manager.registry)
         manager.registry.save("cpu", [1], job=JobCompletion(running.claim, result))
+        manager.registry.queue.close_books(running.claim, Usage())
         assert submit(manager.registry, key="k").job_id == job.job_id
         assert artifacts(tmp_path) == []  # nobody trains on them any more
 

@@ -10,8 +10,8 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from ai_engine.domain.answers import VersionInfo
 from ai_engine.domain.entities import ModelVersion, Run, SavedVersion
-from ai_engine.domain.errors import InvalidInputError, ModelLoadError
-from ai_engine.domain.jobs import JobCompletion
+from ai_engine.domain.errors import InvalidInputError, ModelLoadError, OutcomeUnknownError
+from ai_engine.domain.jobs import JobClaim, JobCompletion
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.training.engine import TrainingEngine, fit
 from ai_engine.training.prediction import predict
@@ -122,6 +122,30 @@ def test_every_kind_answers_all_measures_finite_or_none_as_json(
         assert getattr(performance, name) == answer["performance_metrics"][name]
     assert run.dataset_size == len(given["training_data"])
     assert run.started <= run.completed
+
+
+class FirstUnknown(Saves):
+    """One whose first commit fails, and nobody can know whether it holds."""
+
+    failed = False
+
+    def save(self, name: str, model: object, **given: Any) -> SavedVersion:
+        if not self.failed:
+            self.failed = True
+            raise OutcomeUnknownError("cpu#1", OSError("I/O error"))
+        return super().save(name, model, **given)
+
+
+def test_only_the_version_of_a_job_is_saved_once_more(
+    quiet: Progress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ai_engine.training.engine._PAUSE", 0.0)
+    asked = request(waves(100), hyperparameters={"algorithm": "last_value"})
+    with pytest.raises(OutcomeUnknownError):
+        TrainingEngine(FirstUnknown()).train(*asked, quiet)
+    kept = FirstUnknown()
+    result = TrainingEngine(kept).train(*asked, quiet, JobClaim("job", 1))  # its id makes it the same save
+    assert (result.version, len(kept.saves)) == ("1.0.0", 1)
 
 
 def test_nothing_is_saved_when_the_rows_are_refused(quiet: Progress) -> None:
