@@ -73,18 +73,18 @@ def worker(
 def _told_to_end() -> Iterator[tuple[Callable[[], object], Callable[[], object]]]:
     """Give what waits until SIGINT or SIGTERM comes, and what ends the wait without one.
 
-    By a pipe: a handler runs in the middle of whatever its thread does, and must not wait for a lock.
+    A signal may come to any thread, and only this one runs its handler, which it does not while it waits. So
+    it is a pipe that it waits for: the system's part of the handler writes there, whichever thread it is in.
     """
     reading, writing = os.pipe()
-
-    def tell(*_: object) -> None:
-        os.write(writing, b".")
-
-    before = {one: signal.signal(one, tell) for one in (signal.SIGINT, signal.SIGTERM)}
+    os.set_blocking(writing, False)
+    waking = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    before = {one: signal.signal(one, lambda *_: None) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: os.read(reading, 1), tell
+        yield lambda: os.read(reading, 1), lambda: os.write(writing, b".")
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
+        signal.set_wakeup_fd(waking)
         os.close(reading)
         os.close(writing)
