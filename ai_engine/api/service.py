@@ -41,6 +41,8 @@ class Service:
     # Reading rows and predicting from them is work for a core. Forty threads at it, as many as would be taken
     # otherwise, leave the loop that answers everybody a fortieth of the interpreter.
     large_bodies: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(os.cpu_count() or 1))
+    # Trainings that no queue takes, as the database is down: as many at once as there are cores.
+    unqueued: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(os.cpu_count() or 1))
     started: float = field(default_factory=time.monotonic)
 
     @property

@@ -15,6 +15,7 @@ from ai_engine.jobs.shapes import outcome
 from ai_engine.jobs.submission import submit_file
 from ai_engine.jobs.waiting import LOOK, Follower
 from ai_engine.telemetry.rows_file import RowsFile
+from ai_engine.training.child import ProcessDiedError
 from ai_engine.training.extras import require_training_packages
 from ai_engine.training.request import TrainingRequest
 from ai_engine.training.results import TrainingResult
@@ -39,6 +40,25 @@ async def enqueued(
     job = await to_thread.run_sync(partial(submit_file, queue, service.settings, wanted, rows, key))
     service.workers.wake()
     return job
+
+
+async def unqueued(service: Service, wanted: TrainingRequest, rows: RowsFile) -> TrainingResult:
+    """Return what is trained while the database takes no job; see `Workers.train_unqueued`.
+
+    Raises
+    ------
+    RefusedError
+        If the server stops before there is a version.
+    AIEngineError
+        What the training raised.
+    """
+    train = partial(service.workers.train_unqueued, wanted, rows)
+    try:
+        return await to_thread.run_sync(train, limiter=service.unqueued)
+    except ProcessDiedError:
+        if service.workers.stopping:
+            raise stopping() from None
+        raise
 
 
 async def finished(service: Service, job: Job) -> TrainingResult:

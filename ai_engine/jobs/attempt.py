@@ -35,9 +35,9 @@ from ai_engine.training.request import TrainingRequest
 log = logging.getLogger(__name__)
 
 # Seconds for which a job is a worker's own after a heartbeat; by then a killed one's job runs elsewhere.
-LEASE: Final = 15.0
+LEASE: Final = 10.0
 # Seconds between two heartbeats, each of which is a durable row.
-BEAT: Final = 2.0
+BEAT: Final = 5.0
 # Seconds between a heartbeat and one that tells of another stage.
 _NEWS: Final = 0.5
 # Seconds between two looks whether the job is to be cancelled, the worker to stop, the child gone.

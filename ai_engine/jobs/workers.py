@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import threading
 import time
 from contextlib import suppress
+from dataclasses import asdict
 from secrets import token_hex
 from typing import Final
 
@@ -16,8 +18,11 @@ from ai_engine.domain.jobs import Job, Usage
 from ai_engine.jobs.attempt import LEASE, Attempt
 from ai_engine.registry.training_queue import TrainingQueue
 from ai_engine.settings import Settings
+from ai_engine.telemetry.rows_file import RowsFile
 from ai_engine.training.child import TrainingProcess
 from ai_engine.training.extras import can_train
+from ai_engine.training.request import TrainingRequest
+from ai_engine.training.results import TrainingResult
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +70,7 @@ class Workers:
         self._spare: TrainingProcess | None = None
         self._spare_until = float("inf")
         self._under_way: set[TrainingProcess] = set()
+        self._unqueued: set[TrainingProcess] = set()
         self.begun = self.failed = 0
 
     def start(self) -> None:
@@ -92,6 +98,9 @@ class Workers:
         """Claim nothing more, end the trainings that are under way and hand their jobs back."""
         self._draining.set()
         self.wake()
+        with self._lock:
+            for process in self._unqueued:
+                process.signal(signal.SIGKILL)
 
     def join(self) -> None:
         """Wait until that is done; some seconds at most."""
@@ -107,6 +116,37 @@ class Workers:
             self._do(job)
         self._let_spare_go()
         return job is not None
+
+    def train_unqueued(self, request: TrainingRequest, rows: RowsFile) -> TrainingResult:
+        """Return what is trained without a job, for a database that takes none now; blocks until then.
+
+        The version goes where versions go during an outage. The training ends with this process, or with
+        `stop`.
+
+        Raises
+        ------
+        AIEngineError
+            What the training raised.
+        """
+        with self._process() as process:
+            with self._lock:
+                self._under_way.add(process)
+                self._unqueued.add(process)
+                if self.stopping:
+                    process.signal(signal.SIGKILL)
+            try:
+                return process.train(
+                    asdict(self._settings),
+                    request,
+                    rows,
+                    lambda _fraction, _message: None,
+                    self._settings.training_timeout,
+                    self._settings.training_memory,
+                )
+            finally:
+                with self._lock:
+                    self._under_way.discard(process)
+                    self._unqueued.discard(process)
 
     def _work(self) -> None:
         seen, looked = None, float("-inf")

@@ -16,8 +16,9 @@ from ai_engine.api.request_body import SMALL, Text, read_object
 from ai_engine.api.routes.models import Name
 from ai_engine.api.routes.openapi import answers, takes, takes_table
 from ai_engine.api.service import Running, Service, address_of
-from ai_engine.api.trainings import enqueued, finished
+from ai_engine.api.trainings import enqueued, finished, unqueued
 from ai_engine.api.uploads import TABLES, uploaded
+from ai_engine.domain.errors import CatalogueUnavailableError
 from ai_engine.training.extras import require_training_packages
 from ai_engine.training.prediction import predict as predictions
 from ai_engine.training.ranking import rank
@@ -42,10 +43,16 @@ Key = Annotated[
 async def train(service: Running, request: Request, wait: Wait = True, idempotency_key: Key = None) -> Answer:
     """Train a model on rows, measure it on held-out rows, and save it as a new version.
 
-    The training is a job: whoever asks for it may go away, and whatever does it may be killed.
+    The training is a job: whoever asks for it may go away, and whatever does it may be killed. While the
+    database can take no job, who waits gets a version all the same, as every save does.
     """
     async with uploaded(service, request) as (wanted, rows):
-        job = await enqueued(service, request, wanted, rows, idempotency_key)
+        try:
+            job = await enqueued(service, request, wanted, rows, idempotency_key)
+        except CatalogueUnavailableError:
+            if not wait or idempotency_key is not None:
+                raise
+            return Answer((await unqueued(service, wanted, rows)).to_mapping())
     if wait:
         return Answer((await finished(service, job)).to_mapping())
     url = f"{address_of(request)}/train/jobs/{job.job_id}"
