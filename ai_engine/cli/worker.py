@@ -66,7 +66,7 @@ def worker(
     if as_json:
         print_json({"attempts": workers.begun, "without_version": workers.failed})
     else:
-        print(f"{workers.begun} attempts, {workers.failed} of them without a version")
+        print(f"attempts: {workers.begun}, without a version: {workers.failed}")
 
 
 @contextmanager

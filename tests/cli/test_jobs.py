@@ -40,7 +40,7 @@ def test_a_detached_training_waits_for_a_worker(command: Command, detach: Detach
     shown = command("jobs", "show", job_id, "--json").json()
     assert (shown["status"], shown["attempt"], shown["attempts"]) == ("queued", 0, [])
     ran = command("worker", "--once")
-    assert (ran.code, ran.out) == (0, "1 attempts, 0 of them without a version\n")
+    assert (ran.code, ran.out) == (0, "attempts: 1, without a version: 0\n")
     result = command("jobs", "follow", job_id, "--json").json()
     assert result["model_version"] == "1.0.0"
     told = command("jobs", "follow", job_id).out
