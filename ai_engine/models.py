@@ -451,22 +451,21 @@ class ModelManager:
 
         require_training_packages()
         from ai_engine.training.calls import train  # needs them, and is slow to import
+        from ai_engine.training.request import TrainingRequest
 
-        return train(
-            self.registry,
-            data,
-            model_type=model_type,
+        request = TrainingRequest(
+            kind=model_type,
             name=name,
-            target_columns=target_columns,
+            target_columns=None if target_columns is None else tuple(target_columns),
             time_column=time_column,
             group_column=group_column,
             validation_split=validation_split,
-            hyperparameters=hyperparameters,
+            hyperparameters=dict(hyperparameters or {}),
             activate=activate,
-            rename=rename,
+            rename=rename or {},
             preset=preset,
-            progress=progress,
         )
+        return train(self.registry, request, data, progress)
 
     def submit(
         self,

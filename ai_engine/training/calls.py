@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -61,39 +61,17 @@ def table_of(data: Any, group_column: str | None) -> Columns:
 
 def train(
     registry: Registry,
+    request: TrainingRequest,
     data: Any,
-    *,
-    model_type: str,
-    name: str | None,
-    target_columns: Sequence[str] | None,
-    time_column: str | None,
-    group_column: str | None,
-    validation_split: float,
-    hyperparameters: Mapping[str, Any] | None,
-    activate: bool | str,
-    rename: Mapping[str, str] | None,
-    preset: str | None,
     progress: Callable[[float, str], None] | None,
 ) -> TrainedVersion:
     """Train on data of any shape; see `ModelManager.train`."""
-    request = TrainingRequest(
-        kind=model_type,
-        name=name,
-        target_columns=None if target_columns is None else tuple(target_columns),
-        time_column=time_column,
-        group_column=group_column,
-        validation_split=validation_split,
-        hyperparameters=dict(hyperparameters or {}),
-        activate=activate,
-        rename=rename or {},
-        preset=preset,
-    )
 
     def tell(fraction: float, message: str) -> None:
         if progress is not None:
             progress(fraction, message)
 
-    table = table_of(data, group_column)
+    table = table_of(data, request.group_column)
     result = TrainingEngine(registry).train(request, table, tell)
     return TrainedVersion(
         model_id=result.model_id,

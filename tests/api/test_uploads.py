@@ -8,6 +8,7 @@ import io
 import json
 import socket
 import threading
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -217,9 +218,27 @@ def test_a_table_that_ends_too_early_leaves_nothing(server: Served) -> None:
     assert server.get("/models/info").json()["total_models"] == 0
 
 
-def test_a_million_cells_do_not_pass_through_the_server(server: Served) -> None:
-    """What is sent is written to a file as it comes: the process that serves holds no more than a part."""
-    rows = b"t,cpu\n" + b"".join(b"%d,%d\n" % (1_700_000_000 + 300 * i, i % 100) for i in range(500_000))
-    answer = send(server, rows, query={"hyperparameters": '{"algorithm": "last_value", "horizon": 1}'})
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["reading"]["rows_used"] == 500_000
+@pytest.mark.parametrize("encoding", [None, "gzip"])
+def test_a_table_passes_through_the_server_in_parts(server: Served, encoding: str | None) -> None:
+    """Of 40 MB that are sent no more than a part is ever in the memory of the process that serves."""
+    part = b"".join(
+        b"%d,%d,padding that makes a row long\n" % (1_700_000_000 + i, i % 100) for i in range(5_000)
+    )
+    parts = [b"t,cpu,note\n", *[part] * 160]
+    if encoding == "gzip":
+        parts = [gzip.compress(one, compresslevel=0, mtime=0) for one in parts]
+    size = sum(map(len, parts))
+    assert size > 35_000_000
+    tracemalloc.start()
+    try:
+        answer = server.client.post(
+            "/train",
+            params=ASKED | {"target_columns": "gpu"},
+            content=iter(parts),
+            headers={"Content-Type": CSV} | ({"Content-Encoding": encoding} if encoding else {}),
+        )
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert "there is no column 'gpu'" in str(problem(answer, 422)["detail"])
+    assert peak < size / 3

@@ -10,7 +10,6 @@ numbers are those of before. There are no intervals, so ``confidence_score`` is 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from time import perf_counter
 from typing import Any, Final
 
@@ -34,6 +33,7 @@ from ai_engine.training.labels import Labels, read_labels
 from ai_engine.training.progress import Progress
 from ai_engine.training.recipes.columns import check_length, cleaning_of, described, has_features
 from ai_engine.training.recipes.protocol import Fitted
+from ai_engine.training.recipes.refit import at_most, refitted
 from ai_engine.training.request import TrainingRequest
 from ai_engine.training.split import Split, split_table
 from ai_engine.training.table import read_table, with_timestamps_complete, without_missing
@@ -68,7 +68,7 @@ def train(request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted
     training = split.training
     if table.timestamps is not None:
         training = training[np.argsort(table.timestamps[training], kind="stable")]
-    learned = _at_most(training)
+    learned = at_most(training, MOST_ROWS)
     y = classes.codes
     if len(np.unique(y[learned])) < 2:
         raise InvalidInputError(
@@ -117,10 +117,7 @@ def train(request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted
     kept = estimator
     if refit:
         progress(0.95, "fitting once more on all rows")
-        every = _at_most(np.arange(len(table)))
-        again = EncodingV1.of(table, every, target)
-        refitted = candidates[chosen]().fit(again.matrix(table)[every], y[every])
-        kept = replace(estimator, encoding=again, model=refitted)
+        kept = refitted(estimator, candidates[chosen], table, y, MOST_ROWS)
 
     def mae_of(other: Any) -> float | None:  # any stored object may be asked for
         if other is kept:
@@ -152,11 +149,6 @@ def train(request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted
         measure=mae_of,
         findings=findings,
     )
-
-
-def _at_most(rows: IntArray) -> IntArray:
-    """Return every n-th row, so that no more are left than one fit takes."""
-    return rows[:: -(-len(rows) // MOST_ROWS)]
 
 
 def _wrong_share(

@@ -11,7 +11,6 @@ again on all rows, unless ``refit`` is false: the numbers are those of before.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from time import perf_counter
 from typing import Any, Final
 
@@ -22,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ai_engine.telemetry.columns import Columns
-from ai_engine.training.arrays import FloatArray, IntArray
+from ai_engine.training.arrays import FloatArray
 from ai_engine.training.encoding import EncodingV1
 from ai_engine.training.estimators.tabular import RegressorV1
 from ai_engine.training.evaluation import measure_numbers
@@ -40,6 +39,7 @@ from ai_engine.training.recipes.columns import (
     named_targets,
 )
 from ai_engine.training.recipes.protocol import Fitted
+from ai_engine.training.recipes.refit import at_most, refitted
 from ai_engine.training.recipes.simple_answers import best_simple_answer
 from ai_engine.training.request import TrainingRequest
 from ai_engine.training.split import split_table
@@ -69,7 +69,7 @@ def train(request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted
     training = split.training
     if table.timestamps is not None:
         training = training[np.argsort(table.timestamps[training], kind="stable")]
-    learned = _at_most(training)
+    learned = at_most(training, MOST_ROWS)
     encoding = has_features(EncodingV1.of(table, learned, target), target)
     x = encoding.matrix(table)
 
@@ -128,10 +128,7 @@ def train(request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted
     kept = estimator
     if refit:
         progress(0.95, "fitting once more on all rows")
-        every = _at_most(np.arange(len(table)))
-        again = EncodingV1.of(table, every, target)
-        refitted = candidates[chosen]().fit(again.matrix(table)[every], y[every])
-        kept = replace(estimator, encoding=again, model=refitted)
+        kept = refitted(estimator, candidates[chosen], table, y, MOST_ROWS)
 
     def mae_of(other: Any) -> float | None:  # any stored object may be asked for
         if other is kept:
@@ -163,11 +160,6 @@ def train(request: TrainingRequest, rows: Columns, progress: Progress) -> Fitted
         measure=mae_of,
         findings=findings,
     )
-
-
-def _at_most(rows: IntArray) -> IntArray:
-    """Return every n-th row, so that no more are left than one fit takes."""
-    return rows[:: -(-len(rows) // MOST_ROWS)]
 
 
 def _candidates(algorithm: str, seed: int, n_rows: int) -> Mapping[str, Callable[[], Any]]:
