@@ -11,6 +11,7 @@ from ai_engine.dashboard.charts import Sparkline, sparkline
 from ai_engine.domain.clock import from_text
 from ai_engine.domain.performance import NUMBERS
 from ai_engine.registry.registry import Registry
+from ai_engine.reports.text import against, decimal, is_same, percent, score
 
 # A page is read by a person: more would be scrolled past, and would take longer than a blink to gather.
 MODELS_A_PAGE: Final = 48
@@ -147,44 +148,22 @@ def _numbers(measured: Mapping[str, float], kind: str | None) -> list[Number]:
         found.append(
             Number(
                 "against the baseline",
-                _against(skill),
+                against(skill),
                 "The mean error compared with that of a baseline, on held-out rows",
-                bad=skill <= -0.005,
+                bad=skill < 0 and not is_same(skill),
             )
         )
-    for name, label, meaning in (
-        ("mae", "mean error", "Mean absolute error, in the unit of the target"),
-        ("r2", "R²", "Share of the variance that is explained; 1 is perfect"),
-    ):
-        if name in measured:
-            found.append(Number(label, f"{measured[name]:.3g}", meaning))
+    if (mae := measured.get("mae")) is not None:
+        found.append(Number("mean error", decimal(mae), "Mean absolute error, in the unit of the target"))
+    if (r2 := measured.get("r2")) is not None:
+        found.append(Number("R²", score(r2), "Share of the variance that is explained; 1 is perfect"))
     for name, label, meaning in (
         ("accuracy_score", *accuracy),
         ("confidence_score", "inside the 90 % interval", "Share of held-out values inside their interval"),
     ):
         if name in measured:
-            found.append(Number(label, _percent(measured[name]), meaning))
+            found.append(Number(label, percent(measured[name]), meaning))
     return found[:4]
-
-
-def _percent(share: float) -> str:
-    """Return a share in whole percents; what is not all of it is not told as all of it.
-
-    >>> _percent(0.857), _percent(0.997), _percent(1.0)
-    ('86 %', 'over 99 %', '100 %')
-    """
-    return "over 99 %" if 0.995 <= share < 1 else f"{share * 100:.0f} %"
-
-
-def _against(skill: float) -> str:
-    """Return what an error is against the baseline's.
-
-    >>> _against(0.32), _against(0.001), _against(-0.32)
-    ('32 % better', 'the same', '32 % worse')
-    """
-    if abs(skill) < 0.005:
-        return "the same"
-    return f"{_percent(abs(skill))} {'better' if skill > 0 else 'worse'}"
 
 
 def _trend(entries: Sequence[Mapping[str, Any]], active: str | None) -> Sparkline | None:

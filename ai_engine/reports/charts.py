@@ -133,10 +133,13 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """A number that sums the version up: its text, what it is, how to read it, whether it is bad."""
+    """A number that sums the version up: its text, what it is, how to read it, and how it is to look.
+
+    The `verdict` is ``good``, ``same`` or ``bad``; empty where there is none.
+    """
 
     key: str
     label: str
     text: str
     about: str
-    bad: bool = False
+    verdict: str = ""

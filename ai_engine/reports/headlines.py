@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ai_engine.reports.charts import Headline
 from ai_engine.reports.glossary import TERMS
-from ai_engine.reports.text import decimal, percent, spelled
+from ai_engine.reports.text import against, decimal, is_same, percent, score, spelled
 from ai_engine.reports.values import mapping, number
 
 # Kinds whose `accuracy_score` is a share of right rows; of numbers it is one within a tenth of their range.
@@ -19,8 +19,8 @@ _LEFT_OUT: Final = (
     *("training_time", "training_samples", "validation_samples"),
 )
 MOST: Final = 8
-# A difference of less than half a percent is told as none.
-SAME: Final = 0.005
+# Of which 1 is perfect.
+_SCORES: Final = ("r2", "average_precision")
 
 
 def headlines(report: Mapping[str, Any], kind: str | None) -> list[Headline]:
@@ -29,14 +29,14 @@ def headlines(report: Mapping[str, Any], kind: str | None) -> list[Headline]:
     found = []
     skill, baseline = number(metrics.get("skill")), metrics.get("baseline")
     if skill is not None:
-        against = "the baseline" if baseline is None else f"the baseline ({spelled(baseline)})"
+        beside = "the baseline" if baseline is None else f"the baseline ({spelled(baseline)})"
         found.append(
             Headline(
                 "skill",
-                f"{'as' if abs(skill) < SAME else 'than'} {against}",
-                _against(skill),
+                f"{'as' if is_same(skill) else 'than'} {beside}",
+                against(skill),
                 "Its error against the simple answer's",
-                skill < 0,
+                "same" if is_same(skill) else "good" if skill > 0 else "bad",
             )
         )
     mae, baseline_mae = number(metrics.get("mae")), number(metrics.get("baseline_mae"))
@@ -47,7 +47,7 @@ def headlines(report: Mapping[str, Any], kind: str | None) -> list[Headline]:
         value = number(metrics.get(name))
         if value is None or name in _LEFT_OUT or any(one.key == name for one in found):
             continue
-        text = percent(value) if name in _SHARES else decimal(value)
+        text = percent(value) if name in _SHARES else score(value) if name in _SCORES else decimal(value)
         found.append(Headline(name, _label(name, kind), text, ""))
     return found[:MOST]
 
@@ -71,14 +71,3 @@ def _label(name: str, kind: str | None) -> str:
     if name == "accuracy_score":
         return "right rows" if kind in _OF_CLASSES else "within 10 % of the range"
     return TERMS[name].label if name in TERMS else spelled(name)
-
-
-def _against(skill: float) -> str:
-    """Return what an error is against the baseline's.
-
-    >>> _against(0.32), _against(0.001), _against(-0.32)
-    ('32 % better', 'the same', '32 % worse')
-    """
-    if abs(skill) < SAME:
-        return "the same"
-    return f"{percent(abs(skill))} {'better' if skill > 0 else 'worse'}"

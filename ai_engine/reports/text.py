@@ -51,6 +51,35 @@ def percent(share: float) -> str:
     return "below 1 %" if 0 < share < 0.005 else f"{share * 100:.0f} %"
 
 
+def score(value: float) -> str:
+    """Return a number of which 1 is perfect; what is not perfect is not told as that.
+
+    >>> score(0.9354), score(0.9998), score(1.0), score(-0.2)
+    ('0.935', 'over 0.999', '1', '-0.2')
+    """
+    return "over 0.999" if 0.9995 <= value < 1 else decimal(value)
+
+
+def is_same(skill: float) -> bool:
+    """Tell whether an error is as good as the baseline's: less than half a percent is no difference.
+
+    >>> is_same(0.0049), is_same(-0.0049), is_same(0.005)
+    (True, True, False)
+    """
+    return abs(skill) < 0.005
+
+
+def against(skill: float) -> str:
+    """Return what an error is against the baseline's.
+
+    >>> against(0.32), against(0.001), against(-0.32), against(0.9999)
+    ('32 % better', 'the same', '32 % worse', 'over 99 % better')
+    """
+    if is_same(skill):
+        return "the same"
+    return f"{percent(abs(skill))} {'better' if skill > 0 else 'worse'}"
+
+
 def spelled(name: object) -> str:
     """Return a name of ours as words.
 

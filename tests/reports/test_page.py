@@ -165,7 +165,7 @@ def test_parts_are_independent(part: str) -> None:
 
 def test_a_worse_version_says_so() -> None:
     (first, *_) = headlines({"metrics": {"skill": -0.5, "mae": 1.0}}, "regression")
-    assert (first.text, first.label, first.bad) == ("50 % worse", "than the baseline", True)
+    assert (first.text, first.label, first.verdict) == ("50 % worse", "than the baseline", "bad")
     (first, *_) = headlines({"metrics": {"skill": 0.004}}, "regression")
     assert (first.text, first.label) == ("the same", "as the baseline")
     assert basis({"metrics": {"skill": 0.5}}) == ""
@@ -258,3 +258,21 @@ def test_every_term_has_two_sentences() -> None:
         sentences = [one for one in re.split(r"(?<=[.)])\s+(?=[A-Z0-9])", term.meaning) if one]
         assert 2 <= len(sentences) <= 3, term.key
         assert term.meaning.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("skill", "text", "verdict"),
+    [
+        (0.0049, "the same", "same"),
+        (-0.0049, "the same", "same"),
+        (0.006, "1 % better", "good"),
+        (-0.006, "1 % worse", "bad"),
+        (0.9999, "over 99 % better", "good"),
+    ],
+)
+def test_what_is_as_good_as_its_baseline_looks_neither_good_nor_bad(
+    skill: float, text: str, verdict: str
+) -> None:
+    first, *rest = headlines({"metrics": {"skill": skill, "r2": 0.99971}}, "regression")
+    assert (first.text, first.verdict) == (text, verdict)
+    assert [one.text for one in rest] == ["over 0.999"]
