@@ -6,7 +6,7 @@ import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain, islice
+from itertools import chain
 from typing import Any, Final, Protocol, overload
 
 import numpy as np
@@ -273,9 +273,11 @@ class Columns(Sequence[Row]):
 
     def __iter__(self) -> Iterator[Row]:
         names = self.names
-        for cells in zip(*(self.column(name).cells() for name in names), strict=True) if names else ():
+        if not names:
+            yield from ({} for _ in range(self._length))
+            return
+        for cells in zip(*(self.column(name).cells() for name in names), strict=True):
             yield dict(zip(names, cells, strict=True))
-        yield from islice(({} for _ in range(self._length)), None if not names else 0)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, (Columns, list)):
