@@ -230,12 +230,15 @@ def _order(name: str) -> tuple[int, str]:
 def _read(directory: int, name: str) -> JournalEntry:
     """Read an entry, unless it is one that our own saves did not write."""
     # Of a pipe, opening for reading would wait for a writer.
-    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
+    handle = Handle(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, directory=directory)
+    try:
+        found = os.fstat(handle.number)
         if not stat.S_ISREG(found.st_mode):
             return JournalEntry(name, None, "is not a regular file", True)
         problem = _not_ours_alone(found)
         if problem is not None:
             return JournalEntry(name, None, problem, True)
-        return JournalEntry(name, file.read(), None, False)
+        with open(handle.number, "rb", closefd=False) as file:
+            return JournalEntry(name, file.read(), None, False)
+    finally:
+        handle.close()

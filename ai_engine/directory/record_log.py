@@ -83,18 +83,18 @@ class RecordLog:
 
     def texts(self) -> Iterator[tuple[str, bytes]]:
         """Yield every name that has a text, with it."""
-        with suppress(FileNotFoundError), open(self.path, "rb") as file:
+        with suppress(FileNotFoundError), _reading(self.path) as descriptor:
             index = Index(self.path)
-            index.read(file.fileno())
-            yield from index.texts(file.fileno())
+            index.read(descriptor)
+            yield from index.texts(descriptor)
 
     def newest(self) -> list[tuple[str, bytes]]:
         """Return the names that were given a text last, newest first, as far as the file's end tells."""
         found: dict[str, bytes] = {}
-        with suppress(FileNotFoundError), open(self.path, "rb") as file:
-            start = max(0, os.fstat(file.fileno()).st_size - _TAIL)
-            file.seek(start)
-            whole, _, _ = file.read(_TAIL).rpartition(b"\n")  # behind it somebody is writing
+        with suppress(FileNotFoundError), _reading(self.path) as descriptor:
+            start = max(0, os.fstat(descriptor).st_size - _TAIL)
+            # Behind the last line somebody is writing.
+            whole, _, _ = os.pread(descriptor, _TAIL, start).rpartition(b"\n")
             lines = whole.split(b"\n")
             for line in lines[1:] if start else lines:
                 name, tab, text = line.partition(b"\t")
@@ -120,6 +120,16 @@ class RecordLog:
             sync_directory(os.path.dirname(self.path))
 
 
+@contextmanager
+def _reading(path: str) -> Iterator[int]:
+    """Open a file to read; an interrupt, wherever it comes, leaves it to be closed without a word."""
+    handle = Handle(path, os.O_RDONLY)
+    try:
+        yield handle.number
+    finally:
+        handle.close()
+
+
 class Index:
     """Where in the file the text of each name is; for one thread, which follows the file as it grows.
 
@@ -136,8 +146,8 @@ class Index:
 
     def __contains__(self, name: object) -> bool:
         if name not in self._places:
-            with suppress(FileNotFoundError), open(self._path, "rb") as file:
-                self.read(file.fileno())
+            with suppress(FileNotFoundError), _reading(self._path) as descriptor:
+                self.read(descriptor)
         return name in self._places
 
     def read(self, descriptor: int) -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from weakref import ref
 
 from ai_engine.domain.errors import AIEngineError, ReentrantCallError, StorageError, StorageFullError
@@ -22,14 +23,14 @@ class Handle:
 
     So an interrupt, at whatever line it comes, leaves no descriptor open and no lock held. A signal handler
     may run between a call and the storing of its answer, so a descriptor is opened and noted within one call
-    in C, and closed and struck off within one.
+    in C, and closed and struck off within one. A path that is not absolute may be within an open `directory`.
     """
 
-    def __init__(self, path: str, flags: int, mode: int = 0o644) -> None:
+    def __init__(self, path: str, flags: int, mode: int = 0o644, directory: int | None = None) -> None:
         self._process = os.getpid()
         self._locked = False
         self._numbers: list[int] = []
-        self._numbers.extend(map(os.open, (path,), (flags,), (mode,)))
+        self._numbers.extend(map(partial(os.open, dir_fd=directory), (path,), (flags,), (mode,)))
 
     @property
     def number(self) -> int:
