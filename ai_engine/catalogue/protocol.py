@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
+from ai_engine.catalogue.access import AuditLog, AuditTrail, Keys, KeyStore
 from ai_engine.catalogue.jobs import JobQueue, Jobs
 from ai_engine.domain.answers import ModelInfo, VersionInfo
 from ai_engine.domain.entities import (
@@ -52,6 +53,14 @@ class Snapshot(Protocol):
     @property
     def jobs(self) -> Jobs:
         """The trainings that wait, run or have ended."""
+
+    @property
+    def keys(self) -> Keys:
+        """The keys by which requests are allowed."""
+
+    @property
+    def audit(self) -> AuditTrail:
+        """Who changed what."""
 
     def find(self, name: str, version: str | None = None) -> ModelVersion | None:
         """Return a version, or the active one."""
@@ -151,6 +160,14 @@ class Transaction(Snapshot, Protocol):
     @property
     def jobs(self) -> JobQueue:
         """The trainings that wait, run or have ended."""
+
+    @property
+    def keys(self) -> KeyStore:
+        """The keys by which requests are allowed."""
+
+    @property
+    def audit(self) -> AuditLog:
+        """Who changed what."""
 
     def next_number(self, name: str) -> str:
         """Return the number of the next version of a model: the highest one, its patch raised by one."""

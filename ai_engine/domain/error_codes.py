@@ -47,12 +47,16 @@ CODES: Final[Mapping[type[AIEngineError], str]] = {
     errors.JobStateError: "job-state",
     errors.LeaseLostError: "lease-lost",
     errors.QueueFullError: "queue-full",
+    errors.KeyNotFoundError: "key-not-found",
+    errors.KeyExistsError: "key-exists",
 }
 
 # Of requests that are refused for how they were sent, and of commands that were typed wrongly.
 Refusal = Literal[
     "bad-content-length",
     "body-too-large",
+    "busy",
+    "foreign-form",
     "foreign-host",
     "foreign-origin",
     "http",
@@ -60,18 +64,22 @@ Refusal = Literal[
     "invalid-http",
     "invalid-input",
     "method-not-allowed",
+    "no-key",
     "no-such-path",
+    "not-allowed",
     "not-opened",
     "not-ready",
     "not-started",
     "path-too-long",
     "slow-request",
     "stopping",
+    "too-many-requests",
     "too-many-trainings",
     "unexpected",
     "unsupported-content-encoding",
     "unsupported-content-type",
     "usage",
+    "wrong-key",
 ]
 
 

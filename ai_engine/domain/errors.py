@@ -10,10 +10,12 @@ next, and keeps the values that it speaks of as attributes::
     ├── ModelNotFoundError (LookupError)
     │   └── VersionNotFoundError
     ├── JobNotFoundError (LookupError)
+    ├── KeyNotFoundError (LookupError)
     ├── ConflictError
     │   ├── VersionExistsError (FileExistsError)
     │   ├── VersionActiveError (ValueError)
     │   ├── NoPreviousVersionError (LookupError)
+    │   ├── KeyExistsError (FileExistsError)
     │   ├── JobStateError (RuntimeError)
     │   └── LeaseLostError (RuntimeError)
     ├── SerializationError (TypeError)
@@ -128,6 +130,16 @@ class JobNotFoundError(AIEngineError, LookupError):
         )
 
 
+class KeyNotFoundError(AIEngineError, LookupError):
+    """No valid key has this id or name."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(
+            f"no valid key has the id or the name {key[:80]!r}; `ai-engine keys list` shows all of them"
+        )
+
+
 class ConflictError(AIEngineError):
     """The change conflicts with the state of the registry."""
 
@@ -169,6 +181,17 @@ class NoPreviousVersionError(ConflictError, LookupError):
         super().__init__(
             f"no version of model {name!r} was active before the present one, or all of those are deleted. "
             "Activate a version by its number instead."
+        )
+
+
+class KeyExistsError(ConflictError, FileExistsError):
+    """A valid key has this name already."""
+
+    def __init__(self, name: str, key_id: str) -> None:
+        self.name, self.key_id = name, key_id
+        super().__init__(
+            f"there is a key named {name!r} already, {key_id}. Give another name, or replace that one with "
+            f"`ai-engine keys rotate {key_id}`"
         )
 
 

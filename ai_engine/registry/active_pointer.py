@@ -6,6 +6,7 @@ import logging
 
 from ai_engine.catalogue.protocol import Transaction
 from ai_engine.domain import clock
+from ai_engine.domain.audit import AuditEvent
 from ai_engine.domain.entities import ModelVersion, PointerMove
 from ai_engine.domain.errors import ModelNotFoundError, StorageError, VersionNotFoundError
 from ai_engine.registry import version_records
@@ -37,6 +38,7 @@ class ActivePointer:
         with self._outage.writing(by) as work:
             found = require(work, name, version)
             before = work.activate(found, reason, clock.now())
+            work.audit.append(AuditEvent("activate", name, version, detail={"before": before}))
         self._write_down(found)
         self._unsaved.yield_activity(name)
         return PointerMove(version, before)
@@ -47,6 +49,7 @@ class ActivePointer:
             if not work.versions(name):
                 raise ModelNotFoundError(name)
             version, previous = work.roll_back(name, clock.now())
+            work.audit.append(AuditEvent("rollback", name, version, detail={"before": previous}))
             found = work.find(name, version)
         if found is not None:
             self._write_down(found)

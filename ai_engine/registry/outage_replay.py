@@ -13,6 +13,7 @@ from dataclasses import replace
 from ai_engine.catalogue.protocol import ENGINE, Transaction
 from ai_engine.domain import clock
 from ai_engine.domain.errors import ConflictError, ModelNotFoundError
+from ai_engine.registry import audit_events
 from ai_engine.registry.outage_operations import (
     Applicable,
     Change,
@@ -110,7 +111,8 @@ class Replay:
                 new.version,
             )
             new = replace(new, version=work.next_number(new.name))
-        work.add(new, None, operation.model_path)
+        added = work.add(new, None, operation.model_path)
+        work.audit.append(audit_events.saved(new, added.version))
         ids[new.name].add(new.model_id)
 
 

@@ -7,14 +7,17 @@ and nothing here holds a lock.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from ai_engine.catalogue.protocol import Transaction
+from ai_engine.catalogue.protocol import Catalogue, Transaction
+from ai_engine.domain.audit import AuditEvent
 from ai_engine.domain.entities import Health, ModelVersion, PointerMove, Run, SavedVersion
+from ai_engine.domain.error_codes import code_of
 from ai_engine.domain.errors import (
     CatalogueUnavailableError,
+    ConflictError,
     InvalidInputError,
     ModelNotFoundError,
     StorageError,
@@ -95,6 +98,11 @@ class Registry:
     def queue(self) -> TrainingQueue:
         """The trainings that wait, run or have ended."""
         return TrainingQueue(self._stores, self._sweeper, self._actor)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Where keys and the audit log are, too."""
+        return self._stores.catalogue
 
     @property
     def location(self) -> str:
@@ -195,7 +203,8 @@ class Registry:
             previous = self.actives().get(name)
             self._unsaved.hold(name, version, held.model)
             return PointerMove(version, previous)
-        return self._pointer.activate(name, version, self._actor, reason)
+        with self._refusals("activate", name, version):
+            return self._pointer.activate(name, version, self._actor, reason)
 
     def roll_back(self, name: str) -> PointerMove:
         """Make the version active that was active before; a rollback is itself no step to go back to.
@@ -205,23 +214,25 @@ class Registry:
         NoPreviousVersionError
             If none is left to go back to.
         """
-        return self._pointer.roll_back(name, self._actor)
+        with self._refusals("rollback", name):
+            return self._pointer.roll_back(name, self._actor)
 
     # -- forgetting ----------------------------------------------------------------------------------------
 
     def delete(self, name: str, version: str) -> int:
         """Forget a version; return the bytes that the disk got back. Raises VersionActiveError."""
-        with self._outage.writing(self._actor) as work:
+        with self._refusals("delete", name, version), self._outage.writing(self._actor) as work:
             found = require(work, name, version)
             if found.is_active:
                 raise VersionActiveError(name, version)
-            self._retention.drop(work, [found])
+            self._retention.drop(work, [found], "delete")
         return self._sweeper.sweep_if_possible()
 
     def pin(self, name: str, version: str, pinned: bool = True) -> None:
         """Keep a version from every clean-up, or let it go."""
         with self._outage.writing(self._actor) as work:
             work.pin(require(work, name, version), pinned)
+            work.audit.append(AuditEvent("pin" if pinned else "unpin", name, version))
 
     def clean_up(self, policy: Policy | int, dry_run: bool = False) -> CleanUp:
         """Keep what a policy says, or so many of the highest versions of each model, and free the rest.
@@ -269,6 +280,17 @@ class Registry:
             lambda work: work.record_run(found.model_id, run),
             lambda: self._outage.record_run(found, run),
         )
+
+    @contextmanager
+    def _refusals(self, action: str, name: str, version: str | None = None) -> Iterator[None]:
+        """Write down, as far as that can be done, that somebody tried what is refused."""
+        try:
+            yield
+        except ConflictError as error:
+            event = AuditEvent(action, name, version, code_of(type(error)))
+            with suppress(StorageError), self._stores.catalogue.write(self._actor) as work:
+                work.audit.append(event)
+            raise
 
     def _write_or_wait(
         self, version: ModelVersion, write: Callable[[Transaction], None], wait: Callable[[], None]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ai_engine.catalogue.protocol import Transaction
 from ai_engine.directory.protocol import VersionFiles
 from ai_engine.domain import clock
+from ai_engine.domain.audit import AuditEvent
 from ai_engine.domain.entities import ModelVersion, Place
 from ai_engine.domain.errors import StorageError, StorageFullError
 from ai_engine.domain.retention import Policy, to_drop
@@ -47,7 +48,7 @@ class Retention:
 
         def rehearse(work: Transaction) -> None:
             dropped.extend(to_drop(work.candidates(policy), policy, clock.now()))
-            self.drop(work, dropped)
+            self.drop(work, dropped, "clean-up")
             work.forget_debris(item.path for item in work.debris(-1))
 
         after = self._stores.catalogue.rehearse(rehearse)
@@ -78,12 +79,13 @@ class Retention:
     def _drop_all(self, policy: Policy, by: str) -> list[ModelVersion]:
         with self._stores.catalogue.write(by) as work:
             dropped = to_drop(work.candidates(policy), policy, clock.now())
-            self.drop(work, dropped)
+            self.drop(work, dropped, "clean-up")
         return dropped
 
-    def drop(self, work: Transaction, versions: Iterable[ModelVersion]) -> None:
-        """Forget versions; their files wait for the next sweep."""
+    def drop(self, work: Transaction, versions: Iterable[ModelVersion], action: str) -> None:
+        """Forget versions; their files wait for the next sweep. The audit log tells by which action."""
         for version in versions:
+            work.audit.append(AuditEvent(action, version.name, version.version))
             work.drop(version, files_of(version, self._stores.version_files))
 
     def _footprint(self, dropped: list[ModelVersion]) -> int:

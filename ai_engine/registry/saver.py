@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from ai_engine.catalogue.protocol import Transaction
 from ai_engine.domain import clock, versions
+from ai_engine.domain.audit import AuditEvent
 from ai_engine.domain.entities import (
     Artifact,
     Digest,
@@ -28,7 +29,7 @@ from ai_engine.domain.errors import (
 )
 from ai_engine.domain.jobs import JobCompletion
 from ai_engine.domain.locks import let_go
-from ai_engine.registry import version_records
+from ai_engine.registry import audit_events, version_records
 from ai_engine.registry.active_pointer import ActivePointer
 from ai_engine.registry.lookup import Lookup
 from ai_engine.registry.lost_versions import LostVersions
@@ -153,6 +154,7 @@ class Saver:
                 saved = snapshot.find_id(new.model_id)
             if saved is not None:
                 with self.stores.catalogue.write() as work:
+                    work.audit.append(AuditEvent("withdraw", saved.name, saved.version))
                     work.withdraw(saved, files_of(saved, self.stores.version_files), clock.now())
                 self.sweeper.sweep()
         except StorageError as error:
@@ -250,6 +252,7 @@ class Saver:
                 new = _numbered(new, taken | promised, work)
                 version = work.add(new, ready.data, self._path(work, new))
                 saved = SavedVersion(new.model_id, new.name, version.version, active=new.activate)
+                work.audit.append(audit_events.saved(new, version.version, job))
                 if job is not None:
                     work.jobs.complete(job.claim, new.model_id, job.result(saved))
             record = version_records.write(new, version.version)

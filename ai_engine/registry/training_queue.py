@@ -28,6 +28,7 @@ from ai_engine.domain.jobs import (
     Order,
     Usage,
 )
+from ai_engine.registry.audit_events import of_job
 from ai_engine.registry.stores import Stores
 from ai_engine.registry.sweep import Sweeper
 
@@ -101,6 +102,8 @@ class TrainingQueue:
                     if not self.stores.artifacts.has(stored.digest):  # equal bytes, swept since
                         writer.finish()
                     job, is_new = work.jobs.enqueue(new, limit)
+                    if is_new:
+                        work.audit.append(of_job("submit", job))
         except OutcomeUnknownError:
             raise  # the job may be there, and needs its rows
         except BaseException:
@@ -121,7 +124,9 @@ class TrainingQueue:
             If it has ended.
         """
         with self.stores.catalogue.write(self.actor) as work:
-            return work.jobs.cancel(job_id)
+            job = work.jobs.cancel(job_id)
+            work.audit.append(of_job("cancel", job))
+        return job
 
     def retry(self, job_id: str) -> Job:
         """Let a job that failed or was cancelled wait once more.
@@ -134,7 +139,9 @@ class TrainingQueue:
             If it has not failed, or its rows are removed.
         """
         with self.stores.catalogue.write(self.actor) as work:
-            return work.jobs.retry(job_id)
+            job = work.jobs.retry(job_id)
+            work.audit.append(of_job("retry", job))
+        return job
 
     # -- telling ---------------------------------------------------------------------------------------------
 

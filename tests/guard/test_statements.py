@@ -54,9 +54,9 @@ def manager(statements: Caught, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 CALLS: list[tuple[str, Callable[[ModelManager], object], int]] = [
-    ("save", lambda m: m.save_model("a", "new"), 10),
+    ("save", lambda m: m.save_model("a", "new"), 12),
     ("metric", lambda m: m.update_performance("a", "1.0.1", MEASURED), 8),
-    ("activate", lambda m: m.activate("a", "1.0.1"), 8),
+    ("activate", lambda m: m.activate("a", "1.0.1"), 10),
     # Nobody has committed since, which is seen without asking, so the answers are known.
     ("load again", lambda m: m.get_model("c"), 0),
     ("find again", lambda m: m.registry.find("c"), 0),

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from ai_engine.catalogue.sql import statements
+from ai_engine.catalogue.sql.access_tables import ACCESS_TABLES
 from ai_engine.catalogue.sql.dialect import SQLITE
 from ai_engine.catalogue.sql.job_tables import JOB_TABLES
 from ai_engine.catalogue.sql.rows import SqlRow
@@ -41,6 +42,9 @@ def migrate(execute: Execute, schema: int, model_dir: str) -> None:
         _note_what_is_searched(execute)
     if schema in (1, 2, 3):
         for statement in JOB_TABLES:
+            execute(statement)
+    if schema in (1, 2, 3, 4):
+        for statement in ACCESS_TABLES:
             execute(statement)
     execute(
         "INSERT INTO engine_meta (key, value) VALUES ('schema', :schema) "

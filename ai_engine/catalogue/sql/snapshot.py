@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ai_engine.catalogue.protocol import Debris
 from ai_engine.catalogue.sql import listing, statements
+from ai_engine.catalogue.sql.audit import SqlAuditTrail
 from ai_engine.catalogue.sql.dialect import SQLITE, Dialect
 from ai_engine.catalogue.sql.jobs import SqlJobs
 from ai_engine.catalogue.sql.rows import (
@@ -34,6 +35,9 @@ from ai_engine.domain.entities import (
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.retention import Candidate, Policy
 from ai_engine.domain.search import EVERYTHING, Position, Search
+
+if TYPE_CHECKING:
+    from ai_engine.catalogue.sql.keys import SqlKeys
 
 Kept = Callable[[Callable[[], list[SqlRow]]], list[SqlRow]]
 # Up to so many entries the collector is as good as never called; it takes a third of a list of 10,000.
@@ -84,6 +88,16 @@ class SqlSnapshot:
     @property
     def jobs(self) -> SqlJobs:
         return SqlJobs(self._execute, self._dialect)
+
+    @property
+    def keys(self) -> SqlKeys:
+        from ai_engine.catalogue.sql.keys import SqlKeys  # slow to import, and rarely asked for
+
+        return SqlKeys(self._execute)
+
+    @property
+    def audit(self) -> SqlAuditTrail:
+        return SqlAuditTrail(self._execute)
 
     def find(self, name: str, version: str | None = None) -> ModelVersion | None:
         if version is None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from ai_engine.catalogue.sql import listing, statements
+from ai_engine.catalogue.sql.audit import SqlAuditLog
 from ai_engine.catalogue.sql.dialect import SQLITE, Dialect
 from ai_engine.catalogue.sql.job_queue import SqlJobQueue
 from ai_engine.catalogue.sql.rows import (
@@ -47,6 +48,10 @@ class SqlTransaction(SqlSnapshot):
     @property
     def jobs(self) -> SqlJobQueue:
         return SqlJobQueue(self._execute, self._dialect, self._actor, self._discard)
+
+    @property
+    def audit(self) -> SqlAuditLog:
+        return SqlAuditLog(self._execute, self._actor)
 
     def _discard(self, digest: Digest) -> None:
         """Have bytes removed, unless a version or a job has them."""

@@ -1,0 +1,31 @@
+"""Who sends a request, and what they may do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from ai_engine.domain.rights import Rights, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Somebody who may do something.
+
+    Attributes
+    ----------
+    name : str
+        As it is written down with every change.
+    key_id : str or None
+        The key by which they are known.
+    """
+
+    name: str
+    rights: Rights
+    key_id: str | None = None
+
+
+# Where nobody has to say who they are.
+ANYBODY: Final = Principal("anybody", Rights(frozenset({Scope.ADMIN})))
+# Who may do nothing but what needs no right.
+NOBODY: Final = Principal("nobody", Rights(frozenset(), ()))
