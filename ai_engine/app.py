@@ -7,13 +7,16 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from fastapi import FastAPI, Request
 
-from ai_engine.api.application import OpenArtifact, create_app
+from ai_engine.api.application import OpenArtifact, create_app, include
+from ai_engine.api.identity import SESSION
+from ai_engine.api.rights import principal_of
 from ai_engine.api.service import Service
+from ai_engine.api.sessions import Session
 from ai_engine.dashboard.pages import Shown, router
 from ai_engine.logs import configure
 from ai_engine.registry.registry import Registry
 from ai_engine.settings import Settings, check_reach, from_environment, origins
-from ai_engine.wiring import open_registry, upkeep
+from ai_engine.wiring import keys_exist, open_registry, upkeep
 
 
 def build(registry: Registry, settings: Settings, hosts: Collection[str] = ()) -> FastAPI:
@@ -25,19 +28,28 @@ def _complete(
     opened: Callable[[], AbstractContextManager[OpenArtifact]], hosts: Collection[str] = ()
 ) -> FastAPI:
     complete = create_app(opened, hosts)
-    complete.include_router(router(_shown))
+    include(complete, router(_shown))
     return complete
 
 
 def _shown(request: Request) -> Shown:
     service: Service = request.app.state.service
-    return Shown(service.registry, service.settings.model_dir, service.health.state)
+    session: Session | None = request.scope.get(SESSION)
+    principal = principal_of(request)
+    return Shown(
+        registry=service.registry,
+        model_dir=service.settings.model_dir,
+        health=service.health.state,
+        rights=principal.rights,
+        signed_in=principal.name.partition(" (")[0] if session else None,
+        token=session.token if session else "",
+    )
 
 
 @contextmanager
 def _from_environment() -> Iterator[OpenArtifact]:
     settings = from_environment()
-    check_reach(settings)
+    check_reach(settings, lambda: keys_exist(settings))
     # Whoever holds an application writes its log, unless the environment says how it is to be written.
     sources = origins()
     if "environment" in (sources["log_level"], sources["log_format"]):

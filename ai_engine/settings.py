@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any, Final
@@ -28,6 +28,14 @@ class Settings:
     port: int = 8000
     allowed_hosts: str = ""
     no_auth: bool = False
+    open_to: str = ""
+    public_metrics: bool = False
+    rate_limit: int | None = None
+    max_requests: int = 1000
+    trusted_proxies: str = ""
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    signing_key: str | None = None
     max_body_bytes: int = 64 * 1024 * 1024
     max_upload_bytes: int = 2 * 1024**3
     request_timeout: float = 30.0
@@ -52,7 +60,16 @@ ABOUT = {
     "host": "Address that `serve` listens on.",
     "port": "Port that `serve` listens on.",
     "allowed_hosts": "More host names of this server, separated by commas.",
-    "no_auth": "Listen on addresses that other machines reach, without any authentication.",
+    "no_auth": "Let everybody who reaches the server do anything, without a key.",
+    "open_to": "Addresses that need no key, each with its scopes: `10.0.0.0/8=predict,::1/128=read+predict`.",
+    "public_metrics": "Answer /metrics without a key.",
+    "rate_limit": "Requests a minute of each key, or of each address without one. Default: no limit.",
+    "max_requests": "Requests that are answered at once; more are refused with 503.",
+    "trusted_proxies": "Addresses of proxies, by commas, whose X-Forwarded-For and -Proto are believed.",
+    "tls_cert": "File with the certificate chain, PEM; `serve` then speaks HTTPS.",
+    "tls_key": "File with the private key of the certificate, PEM.",
+    "signing_key": "File with the key that signs, outside of the model directory. "
+    "Default: signing.key in ~/.local/share/novacron-ai-engine.",
     "max_body_bytes": "Largest request body, in bytes.",
     "max_upload_bytes": "Largest body of CSV, JSON lines or Parquet, in bytes.",
     "request_timeout": "Seconds for a client to send a head or 64 KiB of a body, or to take 64 KiB; 0: none.",
@@ -74,7 +91,7 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 # Whole numbers that need not be set.
-_OPTIONAL_NUMBERS: Final = ("cleanup_keep", "training_memory", "workers")
+_OPTIONAL_NUMBERS: Final = ("cleanup_keep", "training_memory", "workers", "rate_limit")
 _SWITCHES: Final = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(
     ("0", "false", "no", "off"), False
 )
@@ -217,20 +234,25 @@ def is_loopback(host: str) -> bool:
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
-def check_reach(settings: Settings) -> None:
+def check_reach(settings: Settings, guarded: Callable[[], bool]) -> None:
     """Return if it was said who may do what where the service is to be reached.
+
+    Parameters
+    ----------
+    guarded : callable
+        Tells whether requests need a key.
 
     Raises
     ------
     InvalidInputError
         If other machines would reach it, and nobody said that they may.
     """
-    if not (is_loopback(settings.host) or settings.no_auth):
+    if not (is_loopback(settings.host) or settings.no_auth or guarded()):
         raise InvalidInputError(
             "--host",
             f"{settings.host} can be reached from other machines, and there are no keys yet to tell who may "
-            "do what. Listen on 127.0.0.1, or type --no-auth (AI_ENGINE_NO_AUTH=1) if everybody who reaches "
-            "it may do anything",
+            "do what. Make one with `ai-engine keys create NAME --scope read`, listen on 127.0.0.1, or type "
+            "--no-auth (AI_ENGINE_NO_AUTH=1) if everybody who reaches it may do anything",
         )
 
 

@@ -9,9 +9,15 @@ import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
+from ai_engine.access.auditing import Sealer
+from ai_engine.access.keyring import Keyring
+from ai_engine.access.signing import SigningKey
+from ai_engine.access.signing import signing_key as read_signing_key
 from ai_engine.artifacts.local import LocalStore
 from ai_engine.catalogue.sqlite.catalogue import SqliteCatalogue
+from ai_engine.directory.key_marker import KeyMarker
 from ai_engine.directory.outage_journal import LocalOutageJournal
 from ai_engine.directory.ownership import ModelDirectory
 from ai_engine.directory.version_files import LocalVersionFiles
@@ -31,6 +37,7 @@ from ai_engine.settings import DEFAULT_MODEL_DIR, Settings, without_secrets
 log = logging.getLogger(__name__)
 
 _SQLITE = "sqlite:///"
+_SIGNING_KEY = "~/.local/share/novacron-ai-engine/signing.key"
 
 
 def build_registry(settings: Settings, must_exist: bool = False) -> Registry:
@@ -103,11 +110,49 @@ def open_registry(settings: Settings, must_exist: bool = False) -> Iterator[Regi
         registry.close()
 
 
+def open_keyring(registry: Registry, settings: Settings) -> Keyring:
+    """Return the keys of a registry that is open."""
+    keyring = Keyring(registry.catalogue, KeyMarker(model_directory(settings)), _actor())
+    keyring.look()
+    return keyring
+
+
+def keys_exist(settings: Settings) -> bool:
+    """Tell whether requests to the registry that the settings describe need a key; nothing is made."""
+    directory = model_directory(settings)
+    if KeyMarker(directory).is_set():
+        return True
+    if not _exists(directory, database_path(settings)):
+        return False
+    with open_registry(settings, must_exist=True) as registry:
+        return open_keyring(registry, settings).required()
+
+
 def upkeep(registry: Registry, settings: Settings) -> Upkeep:
     """Return what looks after a registry that is served, for the length of a `with` block."""
     keep = settings.cleanup_keep
     policy = None if keep is None else Policy(keep_versions=keep)
-    return Upkeep(registry, settings.verify_rate, policy, settings.cleanup_every)
+    sealer = Sealer(registry.catalogue, partial(signing_key, settings, make=True))
+    return Upkeep(registry, settings.verify_rate, policy, settings.cleanup_every, sealer.seal)
+
+
+def signing_key(settings: Settings, make: bool = False) -> SigningKey | None:
+    """Return the key that signs; None where there is none, and it is not to be made.
+
+    Raises
+    ------
+    UnsafeDirectoryError
+        If others may read it, or it lies in the model directory.
+    StorageError
+        If it cannot be read or made.
+    """
+    path = os.path.abspath(settings.signing_key or os.path.expanduser(_SIGNING_KEY))
+    directory = os.path.realpath(settings.model_dir)
+    if os.path.commonpath((os.path.realpath(path), directory)) == directory:
+        raise UnsafeDirectoryError(
+            path, "lies in the model directory, which it is to protect; keep it elsewhere"
+        )
+    return read_signing_key(path, make)
 
 
 def database_path(settings: Settings) -> str:

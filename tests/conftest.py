@@ -14,6 +14,12 @@ os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1") | 
 _STRICT = bool(os.environ.get("CI"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def signing_key(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Servers sign with a key of the tests' own, and make none in somebody's home."""
+    os.environ["AI_ENGINE_SIGNING_KEY"] = str(tmp_path_factory.mktemp("keys") / "signing.key")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield

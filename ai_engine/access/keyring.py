@@ -164,16 +164,18 @@ class Keyring:
     def required(self) -> bool:
         """Tell whether requests need a key: there is one, or there were some.
 
-        One that ended opens no door again. Where the catalogue does not answer, the marker does.
+        One that ended opens no door again.
         """
-        if self._required:
-            return True
-        found = self._marker.is_set()
-        if not found:
-            with suppress(CatalogueUnavailableError), self._catalogue.read() as snapshot:
-                found = snapshot.keys.exist()
-        self._required = found
-        return found
+        self._required = self._required or self._marker.is_set()
+        return self._required
+
+    def look(self) -> None:
+        """Ask the catalogue whether there are keys, which a restored one may bring without the marker."""
+        with suppress(CatalogueUnavailableError):
+            with self._catalogue.read() as snapshot:
+                self._required = self._required or snapshot.keys.exist()
+            if self._required:
+                self._marker.set()
 
     def any_valid(self) -> bool:
         """Tell whether there is a key by which somebody gets in. Raises StorageError."""
@@ -238,6 +240,10 @@ class Keyring:
             return self._catalogue.stamp()
         except StorageError:
             return None
+
+    def is_valid(self, key: ApiKey) -> bool:
+        """Tell whether a key opens anything now."""
+        return key.ended(clock.now()) is None
 
     # -- using -----------------------------------------------------------------------------------------------
 

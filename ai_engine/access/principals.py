@@ -25,7 +25,7 @@ class Principal:
     key_id: str | None = None
 
 
-# Where nobody has to say who they are.
-ANYBODY: Final = Principal("anybody", Rights(frozenset({Scope.ADMIN})))
+# What may be done where nobody has to say who they are.
+EVERYTHING: Final = Rights(frozenset({Scope.ADMIN}))
 # Who may do nothing but what needs no right.
 NOBODY: Final = Principal("nobody", Rights(frozenset(), ()))

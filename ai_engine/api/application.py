@@ -7,20 +7,25 @@ from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
 
 from anyio import to_thread
-from fastapi import FastAPI
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.routing import APIRoute
 from starlette.datastructures import State
 from starlette.middleware import Middleware
 
 from ai_engine.api import problems, schemas
+from ai_engine.api.admission import Admission
 from ai_engine.api.clients import WhileConnected
 from ai_engine.api.failures import FailuresAsProblems
 from ai_engine.api.head_requests import HeadAsGet
 from ai_engine.api.hosts import KnownHosts
+from ai_engine.api.identity import Identified
 from ai_engine.api.instruments import Instruments, Measured
 from ai_engine.api.lifetime import Lifetime, OpenArtifact
 from ai_engine.api.request_limits import RequestLimits
 from ai_engine.api.request_log import RequestLog
-from ai_engine.api.routes import jobs, models, operations, reports, train_predict
+from ai_engine.api.rights import RIGHTS, authorize
+from ai_engine.api.routes import audit, jobs, models, operations, reports, sign_in, train_predict
+from ai_engine.api.routes.openapi import tell_rights
 from ai_engine.api.security_headers import SecurityHeaders
 from ai_engine.version import __version__
 
@@ -55,6 +60,7 @@ def create_app(
         version=__version__,
         summary="Trains, keeps and serves models of virtual machines' telemetry.",
         lifespan=lifespan,
+        dependencies=[Depends(authorize)],
         # Their pages fetch scripts from elsewhere; ours are among the operations.
         openapi_url=None,
         docs_url=None,
@@ -69,6 +75,8 @@ def create_app(
             Middleware(FailuresAsProblems, service=lifetime.service),  # those of all below, as an answer
             Middleware(KnownHosts, hosts=hosts),
             Middleware(RequestLimits),
+            Middleware(Admission),
+            Middleware(Identified),
             Middleware(WhileConnected),
         ],
         generate_unique_id_function=lambda route: route.name,
@@ -76,10 +84,29 @@ def create_app(
     app.state = state
     state.lifetime = lifetime
     problems.install(app)
-    for router in (operations.router, train_predict.router, jobs.router, reports.router, models.router):
-        app.include_router(router)
+    state.endpoints = []
+    for router in (
+        sign_in.router,
+        audit.router,
+        operations.router,
+        train_predict.router,
+        jobs.router,
+        reports.router,
+        models.router,
+    ):
+        include(app, router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # the way that FastAPI documents
     return app
+
+
+def include(app: FastAPI, router: APIRouter) -> None:
+    """Add endpoints to an application. Raises LookupError where one stands in no line of RIGHTS."""
+    endpoints = [route for route in router.routes if isinstance(route, APIRoute)]
+    for endpoint in endpoints:
+        if endpoint.name not in RIGHTS:
+            raise LookupError(f"api/rights.py does not say who may use {endpoint.path}")
+    app.state.endpoints.extend(endpoints)
+    app.include_router(router)
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
@@ -97,5 +124,6 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         # Every invalid parameter is answered as a Problem; FastAPI tells its own format beside it.
         for unused in ("HTTPValidationError", "ValidationError"):
             known.pop(unused, None)
+        tell_rights(document, app.state.endpoints)
         app.openapi_schema = document
     return app.openapi_schema

@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ai_engine.api.json_response import Answer
+from ai_engine.api.paths import path_of
 from ai_engine.api.problems import UNEXPECTED, RefusedError, not_started, of_refusal, problem, stopping
 from ai_engine.api.service import Service
 from ai_engine.domain.errors import AIEngineError
@@ -54,7 +55,7 @@ class FailuresAsProblems:
             if started:
                 raise
             log.error("the service cannot be started: %s", error)
-            alive = scope["path"].removeprefix(scope.get("root_path", "")) == "/health/live"
+            alive = path_of(scope) == "/health/live"
             answer = Answer({"status": "alive"}) if alive else not_started(error)
             await answer(scope, receive, send)
         except asyncio.CancelledError:  # a server that is to end has waited long enough for its answers

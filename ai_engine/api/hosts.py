@@ -15,13 +15,13 @@ from urllib.parse import SplitResult, urlsplit
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ai_engine.api.headers import values_of
+from ai_engine.api.methods import READING
 from ai_engine.api.problems import RefusedError
 from ai_engine.api.service import Service
 from ai_engine.settings import Settings, host_names, is_loopback
 
 _OURS: Final = frozenset(("localhost", "127.0.0.1", "[::1]"))
 _EVERYWHERE: Final = frozenset(("0.0.0.0", "::", ""))
-_READING: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/@\s]+)(?::([0-9]{1,5}))?", re.ASCII)
 _PORTS: Final = {"http": "80", "https": "443"}
 
@@ -46,28 +46,31 @@ class KnownHosts:
             service: Service = scope["app"].state.service
             allowed = self._hosts | host_names(service.settings)
             host = values_of(scope, b"host")
-            _check_reached(scope, service.settings)
-            _check_host(host, scope, service.settings, allowed)
+            guarded = service.settings.no_auth or service.keyring.required()
+            _check_reached(scope, guarded)
+            _check_host(host, scope, service.settings, allowed, guarded)
             _check_origin(values_of(scope, b"origin"), host[0], scope, allowed)
         await self._app(scope, receive, send)
 
 
-def _check_reached(scope: Scope, settings: Settings) -> None:
-    """Refuse requests from the network unless the service was opened to it."""
+def _check_reached(scope: Scope, guarded: bool) -> None:
+    """Refuse requests from the network unless it was said who may do what."""
     # Whoever starts the application tells it no address, but every connection has one that it came in on.
     address = _address(scope.get("server"))
-    if address is None or settings.no_auth or is_loopback(address):
+    if address is None or guarded or is_loopback(address):
         return
     raise RefusedError(
         403,
         "not-opened",
         f"the server was reached at {address}, as other machines may reach it, and there are no keys yet to "
-        "tell who may do what. Use http://127.0.0.1 on its own machine, or start it with AI_ENGINE_NO_AUTH=1 "
-        "(--no-auth) if everybody who reaches it may do anything",
+        "tell who may do what. Make one with `ai-engine keys create`, use http://127.0.0.1 on its own "
+        "machine, or start it with AI_ENGINE_NO_AUTH=1 (--no-auth) if everybody who reaches it may do all",
     )
 
 
-def _check_host(given: list[str], scope: Scope, settings: Settings, allowed: Collection[str]) -> None:
+def _check_host(
+    given: list[str], scope: Scope, settings: Settings, allowed: Collection[str], guarded: bool
+) -> None:
     name = _name(given[0]) if len(given) == 1 else None
     listened_on = settings.host.lower()
     if name is not None and (
@@ -75,7 +78,7 @@ def _check_host(given: list[str], scope: Scope, settings: Settings, allowed: Col
         or name in allowed
         or name in (listened_on, f"[{listened_on}]")
         # A page can point a name of its own at us, but not an address.
-        or ((listened_on in _EVERYWHERE or settings.no_auth) and _is_address(name.strip("[]")))
+        or ((listened_on in _EVERYWHERE or guarded) and _is_address(name.strip("[]")))
         or name == _in_process(scope)
     ):
         return
@@ -120,7 +123,7 @@ def _is_address(host: str) -> bool:
 
 
 def _check_origin(origins: list[str], host: str, scope: Scope, allowed: Collection[str]) -> None:
-    if scope["method"] in _READING or not origins:
+    if scope["method"] in READING or not origins:
         return
     # In front of an allowed name there may be one who speaks TLS for us and does not say so.
     if len(origins) == 1 and (_site(origins[0], scope["scheme"], host) or _site_name(origins[0]) in allowed):

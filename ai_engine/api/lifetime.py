@@ -10,13 +10,17 @@ from contextlib import AbstractContextManager
 from anyio import to_thread
 from starlette.datastructures import State
 
+from ai_engine.access.auditing import Refusals
+from ai_engine.access.networks import parse_networks
 from ai_engine.api.health import Health
 from ai_engine.api.instruments import Instruments
+from ai_engine.api.rates import Rates
 from ai_engine.api.service import Service
+from ai_engine.api.sessions import Sessions
 from ai_engine.jobs.workers import Workers
 from ai_engine.registry.registry import Registry
-from ai_engine.settings import Settings
-from ai_engine.wiring import model_directory
+from ai_engine.settings import Settings, variable
+from ai_engine.wiring import model_directory, open_keyring
 
 OpenArtifact = tuple[Registry, Settings]
 
@@ -63,6 +67,8 @@ class Lifetime:
             context = self._opened()
             registry, settings = context.__enter__()
             self._context = context
+            keyring = open_keyring(registry, settings)
+            networks = parse_networks(variable("open_to"), settings.open_to)
             self._state.service = Service(
                 registry,
                 settings,
@@ -70,6 +76,11 @@ class Lifetime:
                 Workers(registry.queue, settings),
                 self._instruments,
                 model_directory(settings).sandbox,
+                keyring,
+                Sessions(),
+                networks,
+                Rates(settings.rate_limit),
+                Refusals(registry.catalogue),
             )
             self._state.service.workers.start()
             return self._state.service  # type: ignore[no-any-return]  # a State holds anything

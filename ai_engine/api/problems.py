@@ -20,6 +20,7 @@ STATUS: tuple[tuple[type[AIEngineError], int], ...] = (
     (errors.SerializationError, 422),
     (errors.ModelNotFoundError, 404),
     (errors.JobNotFoundError, 404),
+    (errors.KeyNotFoundError, 404),
     (errors.ConflictError, 409),
     (errors.ArtifactCorruptedError, 503),
     (errors.ModelLoadError, 503),
@@ -41,6 +42,7 @@ UNEXPECTED = (
 _LONGEST_DETAIL: Final = 2000
 _TITLES = {
     400: "Bad request",
+    401: "No key",
     403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
@@ -49,6 +51,7 @@ _TITLES = {
     413: "Too large",
     415: "Unsupported content type",
     422: "Invalid input",
+    429: "Too many requests",
     500: "Internal error",
     503: "Not available",
 }
@@ -57,8 +60,10 @@ _TITLES = {
 class RefusedError(Exception):
     """A request that is refused for how it was sent, such as its size or its Host."""
 
-    def __init__(self, status: int, code: Refusal, detail: str) -> None:
-        self.status, self.code, self.detail = status, code, detail
+    def __init__(
+        self, status: int, code: Refusal, detail: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.status, self.code, self.detail, self.headers = status, code, detail, dict(headers or {})
         super().__init__(detail)
 
 
@@ -144,7 +149,7 @@ async def _refused(_: Request, error: Exception) -> Answer:
 def of_refusal(error: RefusedError) -> Answer:
     """Return the answer for a request that is refused for how it was sent."""
     # What is left of a body that does not come is nothing to wait for.
-    headers = {"Connection": "close"} if error.status == 408 else _patience(error.status)
+    headers = {"Connection": "close"} if error.status == 408 else _patience(error.status) | error.headers
     return problem(error.status, error.code, error.detail, headers)
 
 

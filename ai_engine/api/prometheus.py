@@ -100,6 +100,13 @@ class _Present(Collector):
         with suppress(StorageError):  # what cannot be counted now is not told
             waiting = self._registry.queue.counts()[JobStatus.QUEUED]
             gauges["trainings_waiting"] = ("Trainings that wait for a worker.", waiting)
+            with self._registry.catalogue.read() as snapshot:
+                head = snapshot.audit.head()
+            newest = GaugeMetricFamily(
+                "ai_engine_audit_entries", "Entries of the audit log, and the newest one.", labels=("digest",)
+            )
+            newest.add_metric((head.digest,), head.seq)
+            yield newest
         for name, (about, value) in gauges.items():
             yield GaugeMetricFamily(f"ai_engine_{name}", about, float(value))
         for name, (about, value) in counters.items():

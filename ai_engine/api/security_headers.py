@@ -11,7 +11,7 @@ _HEADERS: Final = tuple(
     for name, value in {
         "content-security-policy": (
             "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
-            "form-action 'none'; frame-ancestors 'none'"
+            "form-action 'self'; frame-ancestors 'none'"
         ),
         "x-content-type-options": "nosniff",
         "referrer-policy": "no-referrer",

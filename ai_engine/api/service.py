@@ -10,8 +10,15 @@ from typing import Annotated
 from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
+from ai_engine.access.auditing import Refusals
+from ai_engine.access.keyring import Keyring
+from ai_engine.access.networks import OpenNetworks
 from ai_engine.api.health import Health
 from ai_engine.api.instruments import Instruments
+from ai_engine.api.paths import root_of
+from ai_engine.api.rates import Rates
+from ai_engine.api.rights import principal_of
+from ai_engine.api.sessions import Sessions
 from ai_engine.domain.errors import VersionNotFoundError
 from ai_engine.files.sandbox import Sandbox
 from ai_engine.jobs.workers import Workers
@@ -33,6 +40,11 @@ class Service:
     instruments: Instruments
     # Where the rows of a training are while they come in and until it is done.
     uploads: Sandbox
+    keyring: Keyring
+    sessions: Sessions
+    networks: OpenNetworks  # what may be done from where without a key
+    rates: Rates
+    refusals: Refusals
     # A list is read a row at a time, and between two rows another thread may take the interpreter: eight
     # threads then spend a third of their time on handing it over. Two keep a core busy. All that read a page
     # or so wait in this one line: beside forty threads the two got a twentieth of the interpreter, and a page
@@ -52,8 +64,7 @@ class Service:
 
     def acting(self, request: Request) -> Registry:
         """Return the registry for who sent a request: what it changes is written down with the address."""
-        address = request.client.host if request.client else "unknown"
-        return self.registry.as_actor(f"{address} over HTTP")
+        return self.registry.as_actor(principal_of(request).name)
 
     def version(self, name: str, version: str | None) -> str:
         """Return the version that is meant: this one, or the active one. Raises VersionNotFoundError."""
@@ -69,7 +80,7 @@ class Service:
 
 def address_of(request: Request) -> str:
     """Return the path under which the application is mounted, such as ``/ai``; else an empty text."""
-    return str(request.scope.get("root_path", "")).rstrip("/")
+    return root_of(request.scope)
 
 
 async def running(request: Request) -> Service:

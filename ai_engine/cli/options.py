@@ -17,9 +17,21 @@ STORAGE: Final = ("model_dir", "database_url", "artifact_url", "journal_dir", "l
 TRAINING: Final = ("training_timeout",)
 QUEUE: Final = ("queue",)
 WORKING: Final = ("workers", "training_memory")
+SIGNING: Final = ("signing_key",)
 SERVING: Final = (
-    *("host", "port", "allowed_hosts", "no_auth", "max_body_bytes", "max_upload_bytes", "request_timeout"),
-    *("verify_rate", "cleanup_keep", "cleanup_every", "metrics_models"),
+    *(
+        "host",
+        "port",
+        "allowed_hosts",
+        "no_auth",
+        "open_to",
+        "public_metrics",
+        "trusted_proxies",
+        "tls_cert",
+        "tls_key",
+    ),
+    *("max_body_bytes", "max_upload_bytes", "max_requests", "rate_limit", "request_timeout"),
+    *("verify_rate", "cleanup_keep", "cleanup_every", "metrics_models", *SIGNING),
 )
 LOGGING: Final = ("log_level", "log_format")
 

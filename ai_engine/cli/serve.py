@@ -8,10 +8,11 @@ from typing import Final
 
 import typer
 
+from ai_engine.access.networks import parse_networks
 from ai_engine.cli.options import QUEUE, SERVING, STORAGE, TRAINING, WORKING, AsJson, with_settings
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.registry.json_views import to_json
-from ai_engine.settings import Settings, check_reach, host_names
+from ai_engine.settings import Settings, check_reach, host_names, variable
 
 # By name: the application stands above the commands.
 _APPLICATION: Final = "ai_engine.app:build"
@@ -28,13 +29,15 @@ def serve(
     as_json: AsJson = False,
 ) -> None:
     """Serve the REST API and the dashboard until SIGINT or SIGTERM; port 0 takes a free one."""
-    check_reach(settings)
     host_names(settings)  # a name that is none is told before anything is opened
     from uvicorn.importer import import_from_string
 
     from ai_engine.cli.server import Server
-    from ai_engine.wiring import open_registry, upkeep
+    from ai_engine.wiring import keys_exist, open_registry, upkeep
 
+    check_reach(settings, lambda: keys_exist(settings))
+    certificate = _certificate(settings)
+    parse_networks(variable("open_to"), settings.open_to)
     listening = _listen(settings)
 
     def ready() -> None:
@@ -47,7 +50,27 @@ def serve(
 
     with listening, open_registry(settings) as registry, upkeep(registry, settings):
         app = import_from_string(_APPLICATION)(registry, settings)
-        Server(app, settings.request_timeout, ready).run(sockets=[listening])
+        Server(app, settings.request_timeout, ready, certificate, settings.trusted_proxies).run(
+            sockets=[listening]
+        )
+
+
+def _certificate(settings: Settings) -> tuple[str, str] | None:
+    """Return the files of the certificate and of its key; None for HTTP. Raises InvalidInputError."""
+    if not settings.tls_cert and not settings.tls_key:
+        return None
+    if not settings.tls_cert or not settings.tls_key:
+        raise InvalidInputError("--tls-cert and --tls-key", "belong together; give both files, or none")
+    import ssl
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_cert, settings.tls_key)
+    except OSError as error:  # an ssl.SSLError is one
+        raise InvalidInputError(
+            "--tls-cert and --tls-key",
+            f"{settings.tls_cert} and {settings.tls_key} cannot be used: {error.strerror or error}",
+        ) from None
+    return settings.tls_cert, settings.tls_key
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -67,4 +90,4 @@ def _listen(settings: Settings) -> socket.socket:
 
 def _url(settings: Settings, listening: socket.socket) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{listening.getsockname()[1]}"
+    return f"{'https' if settings.tls_cert else 'http'}://{host}:{listening.getsockname()[1]}"

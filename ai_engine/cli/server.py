@@ -46,9 +46,20 @@ class Server(uvicorn.Server):
         Seconds that a client may take for a request's head.
     ready : callable
         Is called once requests are answered.
+    certificate : tuple of str or None
+        The files of the certificate chain and of its private key; None: HTTP.
+    trusted_proxies : str
+        Addresses by commas, whose headers are believed that say who asks: anybody could send these.
     """
 
-    def __init__(self, app: FastAPI, request_timeout: float, ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        app: FastAPI,
+        request_timeout: float,
+        ready: Callable[[], None],
+        certificate: tuple[str, str] | None = None,
+        trusted_proxies: str = "",
+    ) -> None:
         self._app, self._ready = app, ready
         self._ending: threading.Timer | None = None
 
@@ -65,6 +76,10 @@ class Server(uvicorn.Server):
                 server_header=False,
                 timeout_graceful_shutdown=_ANSWERS,
                 ws="none",
+                proxy_headers=bool(trusted_proxies),
+                forwarded_allow_ips=trusted_proxies,
+                ssl_certfile=certificate[0] if certificate else None,
+                ssl_keyfile=certificate[1] if certificate else None,
             )
         )
 

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
 from ai_engine.dashboard.summary import overview
+from ai_engine.domain.rights import Rights
 from ai_engine.registry.registry import Registry
 from ai_engine.version import __version__
 
@@ -49,11 +50,20 @@ class Shown:
         Where the registry keeps its models.
     health : callable
         Returns what `Registry.health` says (JSON values).
+    rights : Rights
+        What whoever looks may do.
+    signed_in : str or None
+        Who looks, in a session.
+    token : str
+        What the page's forms carry.
     """
 
     registry: Registry
     model_dir: str
     health: Callable[[], Awaitable[dict[str, Any]]]
+    rights: Rights
+    signed_in: str | None
+    token: str
 
 
 def router(shown: Callable[[Request], Shown]) -> APIRouter:
@@ -66,13 +76,15 @@ def router(shown: Callable[[Request], Shown]) -> APIRouter:
     ) -> HTMLResponse:
         page = shown(request)
         health = await page.health()
-        seen = await to_thread.run_sync(overview, page.registry, after)
+        seen = await to_thread.run_sync(overview, page.registry, page.rights, after)
         return HTMLResponse(
             _pages()
             .get_template("models.html")
             .render(
                 seen=seen,
                 health=health,
+                signed_in=page.signed_in,
+                token=page.token,
                 version=__version__,
                 address=f"{request.url.scheme}://{request.url.netloc}",
                 root=str(request.scope.get("root_path", "")).rstrip("/"),

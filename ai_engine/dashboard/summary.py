@@ -10,6 +10,8 @@ from typing import Any, Final
 from ai_engine.dashboard.charts import Sparkline, sparkline
 from ai_engine.domain.clock import from_text
 from ai_engine.domain.performance import NUMBERS
+from ai_engine.domain.rights import Rights
+from ai_engine.domain.search import EVERYTHING
 from ai_engine.registry.registry import Registry
 from ai_engine.reports.text import against, decimal, is_same, percent, score
 
@@ -66,14 +68,15 @@ class Overview:
     paged: bool
 
 
-def overview(registry: Registry, after: str | None = None) -> Overview:
-    """Return a page of models that follow a name, and the totals. Blocks."""
-    names = registry.names()
+def overview(registry: Registry, rights: Rights, after: str | None = None) -> Overview:
+    """Return a page of the models that somebody may see, from behind a name on, and the totals. Blocks."""
+    names = [name for name in registry.names() if rights.cover(name)]
     start = 0 if after is None else bisect_right(names, after)
     shown = names[start : start + MODELS_A_PAGE]
     more = start + MODELS_A_PAGE < len(names)
     actives = registry.actives()
-    _, total_versions, _ = registry.describe(limit=1)
+    seen = EVERYTHING if rights.cover_all else EVERYTHING.among(rights.models)
+    _, total_versions, _ = registry.describe(limit=1, search=seen)
     return Overview(
         models=[_model(registry, name, actives.get(name)) for name in shown],
         total_models=len(names),

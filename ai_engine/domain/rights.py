@@ -45,15 +45,18 @@ class Rights:
     def allow(self, *scopes: Scope) -> bool:
         """Tell whether one of some scopes is among these.
 
-        >>> Rights(frozenset({Scope.READ})).allow(Scope.TRAIN), Rights(frozenset({Scope.ADMIN})).allow(Scope.TRAIN)
-        (False, True)
+        >>> Rights(frozenset({Scope.READ})).allow(Scope.TRAIN)
+        False
+        >>> Rights(frozenset({Scope.ADMIN})).allow(Scope.TRAIN)
+        True
         """
         return Scope.ADMIN in self.scopes or not self.scopes.isdisjoint(scopes)
 
     def cover(self, model: str) -> bool:
         """Tell whether a model is one of theirs.
 
-        >>> Rights(frozenset(), ("team-a-*",)).cover("team-a-cpu"), Rights(frozenset(), ("cpu",)).cover("cpu2")
+        >>> rights = Rights(frozenset(), ("team-a-*",))
+        >>> rights.cover("team-a-cpu"), rights.cover("team-b-cpu")
         (True, False)
         """
         return any(_matches(pattern, model) for pattern in self.models)
@@ -105,14 +108,12 @@ def checked_patterns(given: Iterable[str]) -> tuple[str, ...]:
     """
     patterns = tuple(dict.fromkeys(given)) or (EVERY_MODEL,)
     if len(patterns) > _MOST_PATTERNS:
-        raise InvalidInputError(
-            "models", f"{len(patterns)} patterns are given; give at most {_MOST_PATTERNS}"
-        )
+        raise InvalidInputError("models", f"are {len(patterns)} patterns; give at most {_MOST_PATTERNS}")
     for pattern in patterns:
         if not pattern.strip() or len(pattern) > _LONGEST_PATTERN or not pattern.isprintable():
             raise InvalidInputError(
                 "models",
-                f"{pattern[:80]!r} is no pattern of names; give 1 to {_LONGEST_PATTERN} printable characters, "
-                "such as team-a-*",
+                f"{pattern[:80]!r} is no pattern of names; give 1 to {_LONGEST_PATTERN} printable "
+                "characters, such as team-a-*",
             )
     return patterns

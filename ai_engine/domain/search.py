@@ -146,6 +146,11 @@ class Search:
             parts.append(self.condition)
         return Search(AllOf(tuple(parts)) if len(parts) > 1 else next(iter(parts), None), self.order)
 
+    def among(self, patterns: Iterable[str]) -> Search:
+        """Return the same search among the models whose names match one of some patterns."""
+        names = AnyOf(tuple(Compare(FIELDS["name"], "~", pattern) for pattern in patterns))
+        return Search(names if self.condition is None else AllOf((names, self.condition)), self.order)
+
     def matches(self, entry: VersionInfo) -> bool:
         """Tell whether a version is meant."""
         return self.condition is None or holds(self.condition, entry) is True

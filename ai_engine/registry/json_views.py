@@ -18,6 +18,7 @@ from ai_engine.domain.answers import (
     TrainingRecord,
     VersionInfo,
 )
+from ai_engine.domain.audit import AuditEntry
 from ai_engine.domain.clock import to_iso
 from ai_engine.domain.entities import Health, RunRecord
 from ai_engine.domain.performance import ModelPerformance
@@ -53,6 +54,22 @@ def _finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_finite(item) for item in value]
     return value
+
+
+def audit_shape(entry: AuditEntry) -> dict[str, Any]:
+    """Return an entry of the audit log."""
+    event = entry.event
+    return {
+        "seq": entry.seq,
+        "at": to_iso(entry.at),
+        "actor": entry.actor,
+        "action": event.action,
+        "model": event.model,
+        "version": event.version,
+        "outcome": event.outcome,
+        "detail": dict(event.detail),
+        "digest": entry.digest,
+    }
 
 
 def entry_shape(entry: VersionInfo) -> dict[str, Any]:

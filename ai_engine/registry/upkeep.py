@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from ai_engine.domain.errors import AIEngineError
 from ai_engine.domain.retention import Policy
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 _VERIFY_EVERY = 24 * 3600.0
 # Jobs that ended long ago are looked for at the start, and so often; seconds.
 _FORGET_EVERY = 3600.0
+# The audit log's newest entry is signed so often, if it is a new one; seconds.
+_SIGN_EVERY = 600.0
 
 
 class Upkeep:
@@ -31,6 +34,8 @@ class Upkeep:
         What a clean-up keeps; None: none is made.
     clean_up_every : float
         Seconds between two clean-ups.
+    sign : callable or None
+        Signs the audit log's newest entry, now and then and at the end; None: nobody does.
     settle : float
         Seconds before the first artifact is read: a service that starts has better things to do.
     """
@@ -41,12 +46,14 @@ class Upkeep:
         verify_rate: float,
         policy: Policy | None,
         clean_up_every: float,
+        sign: Callable[[], None] | None = None,
         settle: float = 60.0,
     ) -> None:
         self._registry = registry
         self._verify_rate = verify_rate
         self._policy = policy
         self._clean_up_every = clean_up_every
+        self._sign = sign
         self._settle = settle
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ai-engine-upkeep", daemon=True)
@@ -63,14 +70,20 @@ class Upkeep:
         verify_at = time.monotonic() + self._settle if self._verify_rate else float("inf")
         clean_up_at = time.monotonic() if self._policy else float("inf")
         forget_at = time.monotonic()
+        sign_at = time.monotonic() + _SIGN_EVERY if self._sign else float("inf")
         while True:
-            due = min(verify_at, clean_up_at, forget_at) - time.monotonic()
+            due = min(verify_at, clean_up_at, forget_at, sign_at) - time.monotonic()
             if self._stopped.wait(min(max(due, 0.0), threading.TIMEOUT_MAX)):
+                if self._sign:
+                    self._sign()
                 return
             try:
                 if time.monotonic() >= forget_at:
                     forget_at = time.monotonic() + _FORGET_EVERY
                     self._registry.queue.forget()
+                if self._sign and time.monotonic() >= sign_at:
+                    sign_at = time.monotonic() + _SIGN_EVERY
+                    self._sign()
                 if self._policy and time.monotonic() >= clean_up_at:
                     clean_up_at = time.monotonic() + self._clean_up_every
                     self._registry.clean_up(self._policy)

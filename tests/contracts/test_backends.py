@@ -19,6 +19,7 @@ from ai_engine.directory.ownership import ModelDirectory
 from ai_engine.directory.version_files import LocalVersionFiles
 from ai_engine.formats.mapped import MappedFormat, write_buffers
 from ai_engine.formats.pickled import PickleFormat
+from ai_engine.testing.access_contract import AccessContract
 from ai_engine.testing.artifacts_contract import ArtifactStoreContract
 from ai_engine.testing.catalogue_contract import CatalogueContract
 from ai_engine.testing.format_contract import FormatContract
@@ -112,14 +113,14 @@ class TestMemoryVersionFiles(VersionFilesContract):
         return lambda: files
 
 
-class TestMemoryCatalogue(CatalogueContract, SearchContract, JobQueueContract):
+class TestMemoryCatalogue(CatalogueContract, SearchContract, JobQueueContract, AccessContract):
     @pytest.fixture
     def open_catalogue(self) -> Callable[[], MemoryCatalogue]:
         database = MemoryDatabase("/models")
         return lambda: MemoryCatalogue(database)
 
 
-class TestSqliteCatalogue(CatalogueContract, SearchContract, JobQueueContract):
+class TestSqliteCatalogue(CatalogueContract, SearchContract, JobQueueContract, AccessContract):
     @pytest.fixture
     def open_catalogue(self, tmp_path: Path) -> Iterator[Callable[[], SqliteCatalogue]]:
         opened: list[SqliteCatalogue] = []

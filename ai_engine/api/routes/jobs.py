@@ -8,15 +8,18 @@ from anyio import to_thread
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response, StreamingResponse
 
+from ai_engine.access.principals import Principal
 from ai_engine.api.job_events import HEADERS, job_events
 from ai_engine.api.job_schemas import JobDetails, JobReply, JobsReply
 from ai_engine.api.json_response import Answer
 from ai_engine.api.query_parameters import refuse_unknown
+from ai_engine.api.rights import check_model, principal_of
 from ai_engine.api.routes.openapi import answers
 from ai_engine.api.service import Running, Service
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.domain.job_ids import parsed_id
-from ai_engine.domain.jobs import JobStatus
+from ai_engine.domain.jobs import Job, JobStatus
+from ai_engine.domain.rights import Rights
 from ai_engine.jobs.shapes import attempt_shape, expected_seconds, job_shape
 from ai_engine.jobs.waiting import Follower
 
@@ -46,22 +49,37 @@ async def list_jobs(
         raise InvalidInputError(
             "page_token", "is no page token; give a next_page_token as it was answered, or none"
         )
-    found = await to_thread.run_sync(service.registry.queue.page, status, limit + 1, page_token)
+    rights = principal_of(request).rights
+    found = await to_thread.run_sync(_page, service, rights, status, limit + 1, page_token)
     jobs = found[:limit]
     after = jobs[-1].job_id if len(found) > limit else None
     return Answer({"jobs": [job_shape(job) for job in jobs], "next_page_token": after})
+
+
+def _page(
+    service: Service, rights: Rights, status: JobStatus | None, limit: int, before: str | None
+) -> list[Job]:
+    """Return jobs of the models that somebody may see, the newest first, from behind an id on."""
+    found: list[Job] = []
+    while True:
+        jobs = service.registry.queue.page(status, limit, before)
+        found += [job for job in jobs if rights.cover(job.model_name)]
+        if len(jobs) < limit or len(found) >= limit:
+            return found[:limit]
+        before = jobs[-1].job_id
 
 
 @router.get("/train/jobs/{job_id}", responses=answers(JobDetails, 404))
 async def show_job(service: Running, request: Request, job_id: str) -> Answer:
     """Return a training that was asked for, how far it is, and what has become of it."""
     refuse_unknown(request)
-    return Answer(await to_thread.run_sync(_details, service, job_id))
+    return Answer(await to_thread.run_sync(_details, service, principal_of(request), job_id))
 
 
-def _details(service: Service, job_id: str) -> dict[str, Any]:
+def _details(service: Service, principal: Principal, job_id: str) -> dict[str, Any]:
     """Return a job and its attempts (JSON values)."""
     job = service.registry.queue.get(job_id)
+    check_model(principal, job.model_name)
     attempts = service.registry.queue.attempts(job_id)
     expected = expected_seconds(service.registry, job.model_name)
     return {**job_shape(job, expected), "attempts": [attempt_shape(attempt) for attempt in attempts]}
@@ -78,6 +96,7 @@ async def follow_job(
     refuse_unknown(request)
     after = _number(last_event_id)
     job, events = await to_thread.run_sync(service.registry.queue.events, job_id, after)
+    check_model(principal_of(request), job.model_name)
     if job.status.is_ended and not events:
         return Response(status_code=204)  # by which a client knows not to ask again
     follower = Follower(service.registry.queue, job_id, after)
@@ -99,5 +118,7 @@ def _number(last_event_id: str | None) -> int:
 async def cancel_job(service: Running, request: Request, job_id: str) -> Answer:
     """End a training: at once where it waits, within seconds where it runs."""
     refuse_unknown(request)
+    job = await to_thread.run_sync(service.registry.queue.get, job_id)
+    check_model(principal_of(request), job.model_name)
     job = await to_thread.run_sync(service.acting(request).queue.cancel, job_id)
     return Answer(job_shape(job), 202)

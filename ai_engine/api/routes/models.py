@@ -14,6 +14,7 @@ from ai_engine.api.json_response import Answer
 from ai_engine.api.paging import page_token, read_token
 from ai_engine.api.query_parameters import refuse_unknown
 from ai_engine.api.request_body import Body
+from ai_engine.api.rights import principal_of, theirs
 from ai_engine.api.routes.openapi import answers, takes
 from ai_engine.api.service import Running, Service
 from ai_engine.domain import clock
@@ -68,6 +69,7 @@ OptionalVersion = Annotated[str | None, Query(max_length=_LONGEST, description="
 @router.get("/models", responses=answers(schemas.ModelsReply))
 async def models(
     service: Running,
+    request: Request,
     filter_: Filter = None,
     sort: Sort = None,
     limit: Limit = None,
@@ -78,7 +80,7 @@ async def models(
     A model of which no version is active stands by its newest one. The filter and the sort are those of
     versions.
     """
-    search = parse_search(filter_, sort)
+    search = theirs(principal_of(request), parse_search(filter_, sort))
     after = read_token(page_token_, sort) if page_token_ else None
     lane = service.short_reads if limit is not None and limit <= _SHORT else None
     return await to_thread.run_sync(_models, service, search, limit, after, sort, limiter=lane)
@@ -107,6 +109,7 @@ def _models(
 @router.get("/models/info", responses=answers(schemas.InfoReply))
 async def info(
     service: Running,
+    request: Request,
     name: Annotated[str | None, Query(max_length=_LONGEST, description="Only this model.")] = None,
     filter_: Filter = None,
     sort: Sort = None,
@@ -114,7 +117,7 @@ async def info(
     page_token_: PageToken = None,
 ) -> Answer:
     """List versions, a page at a time."""
-    search = parse_search(filter_, sort)
+    search = theirs(principal_of(request), parse_search(filter_, sort))
     after = read_token(page_token_, sort) if page_token_ else None
     lane = service.short_reads if limit is not None and limit <= _SHORT else None
     return await to_thread.run_sync(_page, service, name, search, limit, after, sort, limiter=lane)

@@ -13,6 +13,7 @@ from ai_engine.api import schemas
 from ai_engine.api.job_schemas import Accepted
 from ai_engine.api.json_response import Answer
 from ai_engine.api.request_body import SMALL, Text, read_object
+from ai_engine.api.rights import check_model, principal_of
 from ai_engine.api.routes.models import Name
 from ai_engine.api.routes.openapi import answers, takes, takes_table
 from ai_engine.api.service import Running, Service, address_of
@@ -47,6 +48,7 @@ async def train(service: Running, request: Request, wait: Wait = True, idempoten
     database can take no job, who waits gets a version all the same, as every save does.
     """
     async with uploaded(service, request) as (wanted, rows):
+        check_model(principal_of(request), wanted.model_name)
         try:
             job = await enqueued(service, request, wanted, rows, idempotency_key)
         except CatalogueUnavailableError:

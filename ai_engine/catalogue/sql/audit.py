@@ -61,7 +61,8 @@ class SqlAuditTrail:
     def seals(self) -> list[AuditSeal]:
         """See catalogue.access.AuditTrail."""
         rows = self._execute(
-            "SELECT seq, digest, signed_at, public_key, signature FROM engine_audit_seals ORDER BY signed_at, seq"
+            "SELECT seq, digest, signed_at, public_key, signature FROM engine_audit_seals "
+            "ORDER BY signed_at, seq"
         )
         return [
             AuditSeal(
