@@ -14,7 +14,8 @@ _HEADERS: Final = tuple(
             "form-action 'self'; frame-ancestors 'none'"
         ),
         "x-content-type-options": "nosniff",
-        "referrer-policy": "no-referrer",
+        # With none at all a browser would tell our own forms to come from nowhere: `Origin: null`.
+        "referrer-policy": "same-origin",
         "cross-origin-resource-policy": "same-origin",
         "cross-origin-opener-policy": "same-origin",
         "cache-control": "no-store",

@@ -190,7 +190,7 @@ def test_everything_has_the_security_headers(server: Served, path: str) -> None:
     headers = server.get(path).headers
     assert headers["x-content-type-options"] == "nosniff"
     assert "'unsafe-inline'" not in headers["content-security-policy"]
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
     assert "server" not in headers or "uvicorn" in headers["server"]
 
 

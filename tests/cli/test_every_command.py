@@ -54,6 +54,12 @@ GIVEN: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
     ("jobs", "cancel"): ("{job}",),
     ("jobs", "retry"): ("{job}",),
     ("models", "export"): ("cpu", "-o", "{tmp}/cpu.pkl"),
+    ("keys", "create"): ("ops", "--scope", "read"),
+    ("keys", "list"): (),
+    ("keys", "rotate"): ("ops",),
+    ("keys", "revoke"): ("ops",),
+    ("audit", "show"): (),
+    ("audit", "verify"): (),
 }
 # Tried beside: they serve until they are ended, train in a process of their own, or wait for one that does.
 ELSEWHERE: Final = {("serve",), ("train",), ("worker",), ("jobs", "follow")}
@@ -184,10 +190,11 @@ def test_the_model_of_a_missing_package_is_one_sentence(tmp_path: Path) -> None:
     assert read.stdout.startswith("ai_engine.training.estimators.")
 
 
-# The one makes a registry, the other opens none.
-@pytest.mark.parametrize(
-    "path", [path for path in GIVEN if path not in (("restore",), ("config", "show"))], ids=" ".join
-)
+# Two make a registry, and one opens none.
+OTHERS: Final = (("restore",), ("keys", "create"), ("config", "show"))
+
+
+@pytest.mark.parametrize("path", [path for path in GIVEN if path not in OTHERS], ids=" ".join)
 @pytest.mark.parametrize("exists", [False, True], ids=["no directory", "an empty one"])
 def test_a_command_makes_no_registry_where_there_is_none(
     path: tuple[str, ...], exists: bool, command: Command, model_dir: Path, tmp_path: Path

@@ -14,6 +14,7 @@ from ai_engine.dashboard.charts import sparkline
 from ai_engine.dashboard.summary import MODELS_A_PAGE
 from ai_engine.domain.entities import Run
 from ai_engine.domain.performance import ModelPerformance
+from ai_engine.domain.rights import Rights, Scope
 from tests.api.serving import Served, serving
 from tests.reports.test_page import FULL
 from tests.upgrade.original import Original
@@ -161,6 +162,26 @@ def test_a_browser_shows_it_without_the_network_and_without_a_complaint(
     assert page.get_by_role("heading", level=1).count() == 1
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+
+
+def test_somebody_signs_in_with_a_key_and_out_again(page: Page, server: Served) -> None:
+    fill(server)
+    made = server.service.keyring.create("Ada", Rights(frozenset({Scope.READ})))
+    page.goto(f"{server.url}/?after=a", wait_until="networkidle")
+    assert page.get_by_role("heading", level=1).inner_text() == "Sign in"
+    assert page.evaluate("document.activeElement.id") == "key"
+    page.get_by_label("Key").fill(made.text[:-1])
+    page.keyboard.press("Enter")
+    page.wait_for_load_state("networkidle")
+    assert "no whole key" in page.get_by_role("alert").inner_text()
+    page.get_by_label("Key").fill(made.text)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"{server.url}/?after=a")
+    assert page.get_by_text("Ada").is_visible()
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url(f"{server.url}/sign-in")
+    page.goto(server.url, wait_until="networkidle")
+    assert page.get_by_role("heading", level=1).inner_text() == "Sign in"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
