@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -69,3 +70,10 @@ def from_settings() -> FastAPI:
 
 
 app = from_settings()
+
+
+if __name__ == "__main__":
+    from ai_engine.cli.main import main
+
+    sys.argv[1:] = ["serve", *sys.argv[1:]]
+    main()

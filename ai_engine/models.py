@@ -92,7 +92,7 @@ class ModelManager:
     ) -> None:
         given = None if model_dir is None else os.path.abspath(os.fspath(model_dir))
         url = None if db_path is None else f"sqlite:///{os.path.abspath(os.fspath(db_path))}"
-        self._settings = from_environment(model_dir=given, database_url=url)
+        self._settings = from_environment(serving=False, model_dir=given, database_url=url)
         self.model_dir = os.path.abspath(self._settings.model_dir)
         self._init_database()
         self.db_path = self.registry.location

@@ -90,6 +90,14 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "log_format": ("text", "json"),
 }
 
+# Variables of the original service, and a directory within what they name. HOST counts where it is an
+# address: some shells tell the machine's name there.
+ORIGINAL: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
+    "model_dir": (("MODEL_PATH", ""), ("NOVACRON_DATA_DIR", "models")),
+    "log_level": (("LOG_LEVEL", ""),),
+    "host": (("HOST", ""),),
+    "port": (("PORT", ""),),
+}
 # Whole numbers that need not be set.
 _OPTIONAL_NUMBERS: Final = ("cleanup_keep", "training_memory", "workers", "rate_limit")
 _SWITCHES: Final = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(
@@ -110,8 +118,16 @@ def variable(name: str) -> str:
     return f"AI_ENGINE_{name.upper()}"
 
 
-def from_environment(environment: Mapping[str, str] = os.environ, **given: Any) -> Settings:
+def from_environment(
+    environment: Mapping[str, str] = os.environ, serving: bool = True, **given: Any
+) -> Settings:
     """Return the settings of the environment; those in `given` that are not None count before it.
+
+    Parameters
+    ----------
+    serving : bool
+        Take the variables of the original service too, where ours are not set. Within another program they
+        are that program's own.
 
     Raises
     ------
@@ -120,12 +136,23 @@ def from_environment(environment: Mapping[str, str] = os.environ, **given: Any) 
     """
     values: dict[str, Any] = {}
     for setting in fields(Settings):
-        text = environment.get(variable(setting.name))
         if given.get(setting.name) is not None:
             values[setting.name] = given[setting.name]
-        elif text:
-            values[setting.name] = _parsed(setting.name, text)
+        elif found := _found(setting.name, environment, serving):
+            values[setting.name] = _parsed(setting.name, *found)
     return Settings(**values)
+
+
+def _found(setting: str, environment: Mapping[str, str], serving: bool) -> tuple[str, str] | None:
+    """Return the variable that a setting is taken from, and its text; None where none is set."""
+    own = variable(setting)
+    if environment.get(own):
+        return own, environment[own]
+    for name, below in ORIGINAL.get(setting, ()) if serving else ():
+        text = environment.get(name)
+        if text and not (name == "HOST" and _version(text) is None and text != "localhost"):
+            return name, os.path.join(text, below) if below else text
+    return None
 
 
 def origins(environment: Mapping[str, str] = os.environ, **given: Any) -> dict[str, str]:
@@ -138,7 +165,7 @@ def origins(environment: Mapping[str, str] = os.environ, **given: Any) -> dict[s
         setting.name: "flag"
         if given.get(setting.name) is not None
         else "environment"
-        if environment.get(variable(setting.name))
+        if _found(setting.name, environment, serving=True)
         else "default"
         for setting in fields(Settings)
     }
@@ -174,8 +201,8 @@ def kind(name: str) -> type:
     return type(default) if isinstance(default, (int, float)) else str
 
 
-def _parsed(setting: str, text: str) -> Any:
-    name, wanted = variable(setting), kind(setting)
+def _parsed(setting: str, name: str, text: str) -> Any:
+    wanted = kind(setting)
     if setting in CHOICES:
         if text.lower() not in CHOICES[setting]:
             raise InvalidInputError(name, f"{text!r} is none of {', '.join(CHOICES[setting])}")
@@ -218,6 +245,15 @@ def host_names(settings: Settings) -> frozenset[str]:
     return frozenset(found)
 
 
+def is_address(host: str) -> bool:
+    """Tell whether this is an IP address.
+
+    >>> is_address("10.0.0.1"), is_address("::1"), is_address("engine")
+    (True, True, False)
+    """
+    return _version(host) is not None
+
+
 def is_loopback(host: str) -> bool:
     """Tell whether only this machine reaches an address.
 
@@ -247,7 +283,7 @@ def check_reach(settings: Settings, guarded: Callable[[], bool]) -> None:
     InvalidInputError
         If other machines would reach it, and nobody said that they may.
     """
-    if not (is_loopback(settings.host) or settings.no_auth or guarded()):
+    if not (is_loopback(settings.host) or settings.no_auth or settings.open_to or guarded()):
         raise InvalidInputError(
             "--host",
             f"{settings.host} can be reached from other machines, and there are no keys yet to tell who may "

@@ -27,7 +27,7 @@ from ai_engine.domain.search import FIELDS, Kind
 from ai_engine.jobs.workers import Workers
 from ai_engine.registry.json_views import health_shape
 from ai_engine.settings import ABOUT as SETTINGS
-from ai_engine.settings import Settings, variable
+from ai_engine.settings import ORIGINAL, Settings, variable
 from ai_engine.training.kinds import BUILT_IN
 from ai_engine.wiring import open_registry
 
@@ -100,6 +100,10 @@ def settings() -> str:
     defaults = Settings()
     for name, about in SETTINGS.items():
         default = getattr(defaults, name)
+        about += "".join(
+            f" Else `{other}`{f', and `{below}` in it' if below else ''}."
+            for other, below in ORIGINAL.get(name, ())
+        )
         lines.append(f"| `{variable(name)}` | {'' if default is None else f'`{default}`'} | {about} |")
     return "\n".join(lines)
 

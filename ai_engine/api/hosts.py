@@ -6,7 +6,6 @@ A page in somebody's browser can send requests to a server on the same machine. 
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Collection, Sequence
 from typing import Any, Final
@@ -18,7 +17,7 @@ from ai_engine.api.headers import values_of
 from ai_engine.api.methods import READING
 from ai_engine.api.problems import RefusedError
 from ai_engine.api.service import Service
-from ai_engine.settings import Settings, host_names, is_loopback
+from ai_engine.settings import Settings, host_names, is_address, is_loopback
 
 _OURS: Final = frozenset(("localhost", "127.0.0.1", "[::1]"))
 _EVERYWHERE: Final = frozenset(("0.0.0.0", "::", ""))
@@ -46,7 +45,7 @@ class KnownHosts:
             service: Service = scope["app"].state.service
             allowed = self._hosts | host_names(service.settings)
             host = values_of(scope, b"host")
-            guarded = service.settings.no_auth or service.keyring.required()
+            guarded = service.settings.no_auth or service.is_guarded(scope)
             _check_reached(scope, guarded)
             _check_host(host, scope, service.settings, allowed, guarded)
             _check_origin(values_of(scope, b"origin"), host[0], scope, allowed)
@@ -78,7 +77,7 @@ def _check_host(
         or name in allowed
         or name in (listened_on, f"[{listened_on}]")
         # A page can point a name of its own at us, but not an address.
-        or ((listened_on in _EVERYWHERE or guarded) and _is_address(name.strip("[]")))
+        or ((listened_on in _EVERYWHERE or guarded) and is_address(name.strip("[]")))
         or name == _in_process(scope)
     ):
         return
@@ -93,7 +92,7 @@ def _check_host(
 def _address(end: Sequence[Any] | None) -> str | None:  # (host or path, port or None), as ASGI has it
     """Return the IP address of one end of a connection, where it has one."""
     host = str(end[0]).partition("%")[0] if end else ""
-    return host if _is_address(host) else None
+    return host if is_address(host) else None
 
 
 def _in_process(scope: Scope) -> str | None:
@@ -112,14 +111,6 @@ def _name(host: str) -> str | None:
     """
     match = _HOST.fullmatch(host)
     return match.group(1).lower() if match else None
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _check_origin(origins: list[str], host: str, scope: Scope, allowed: Collection[str]) -> None:

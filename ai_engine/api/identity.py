@@ -45,7 +45,7 @@ class Identified:
             return
         service: Service = scope["app"].state.service
         address = address_of(scope) or "unknown"
-        if service.settings.no_auth or not service.keyring.required():
+        if not service.is_guarded(scope):
             scope[PRINCIPAL] = Principal(f"{address} over HTTP", EVERYTHING)
             service.rates.check(address)
             await self._app(scope, receive, send)

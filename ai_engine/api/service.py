@@ -9,6 +9,7 @@ from typing import Annotated
 
 from anyio import CapacityLimiter
 from fastapi import Depends, Request
+from starlette.types import Scope
 
 from ai_engine.access.auditing import Refusals
 from ai_engine.access.keyring import Keyring
@@ -23,7 +24,7 @@ from ai_engine.domain.errors import VersionNotFoundError
 from ai_engine.files.sandbox import Sandbox
 from ai_engine.jobs.workers import Workers
 from ai_engine.registry.registry import Registry
-from ai_engine.settings import Settings
+from ai_engine.settings import Settings, is_address, is_loopback
 
 # Versions that an error names; a model may have a million.
 _NAMED_IN_ERRORS = 10
@@ -62,6 +63,12 @@ class Service:
         """Return where the catalogue is."""
         return self.registry.location
 
+    def is_guarded(self, scope: Scope) -> bool:
+        """Tell whether who sends a request has to have a key, or an address that needs none."""
+        if self.settings.no_auth:
+            return False
+        return self.keyring.required() or (bool(self.networks.entries) and not _is_local(scope))
+
     def acting(self, request: Request) -> Registry:
         """Return the registry for who sent a request: what it changes is written down with the address."""
         return self.registry.as_actor(principal_of(request).name)
@@ -81,6 +88,12 @@ class Service:
 def address_of(request: Request) -> str:
     """Return the path under which the application is mounted, such as ``/ai``; else an empty text."""
     return root_of(request.scope)
+
+
+def _is_local(scope: Scope) -> bool:
+    """Tell whether a connection came in on an address that only this machine reaches."""
+    server = scope.get("server")
+    return server is None or not is_address(str(server[0])) or is_loopback(str(server[0]))
 
 
 async def running(request: Request) -> Service:

@@ -39,7 +39,7 @@ def _pages() -> Environment:
 @router.get("/sign-in")
 async def sign_in_page(service: Running, request: Request, next: Next = "/") -> Response:  # noqa: A002  # as the address has it
     """Return the page that asks for a key."""
-    if service.settings.no_auth or not service.keyring.required():
+    if not service.is_guarded(request.scope):
         return RedirectResponse(_target(request, next), 303)
     return _page(request, next)
 
