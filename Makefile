@@ -53,6 +53,7 @@ mutants: $(READY)
 	$(BIN)/python -m tests.mutants $(if $(SAMPLE),--sample $(SAMPLE)) $(MODULES)
 
 # What is installed is what is locked: no host stands in the files, and every archive has its digest.
+# The three are for the tests, for the tests with the lowest versions, and for who runs it (deploy/Containerfile).
 LOCKED = $(BIN)/uv pip compile pyproject.toml --extra train --universal --python-version $(PYTHON_NEEDED) \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	--upgrade --quiet
@@ -61,6 +62,7 @@ lock: $(READY)
 	@test -x $(BIN)/uv || $(PIP) install --quiet uv
 	$(LOCKED) --group dev --output-file requirements/all.txt
 	$(LOCKED) --group test --resolution lowest-direct --output-file requirements/lowest.txt
+	$(LOCKED) --output-file requirements/train.txt
 
 clean:
 	rm -rf $(VENV) $(LOWEST) .demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

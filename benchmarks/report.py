@@ -107,6 +107,8 @@ TARGETS = (
            "http", "many_rate", worst_ratio, "×", 1, 1 / 3),
     Target("POST predict, one row, median above a bare route", "–",
            "http", "predict_above", worst, "s", 1e-3),
+    Target("GET one version with a key, beside none", "–", "access", "get", worst_ratio, "×", 1.1),
+    Target("a small save with its audit entry, beside none", "–", "access", "save", worst_ratio, "×", 1.1),
     Target("server: start to first answer, against bare FastAPI", "5.2×",
            "http", "start", worst_ratio, "×", 1.2),
     Target("server: memory, against bare FastAPI", "7.3×", "http", "memory", worst_ratio, "×", 1.2),
