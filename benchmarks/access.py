@@ -1,7 +1,8 @@
 """What do keys and the audit log add?
 
-To a GET: the same request to two servers over the same versions, second by second in turns, one of which wants
-a key. To a save and to an activation: with the audit log, and with its entry left out, call by call in turns.
+To a GET: the same request to two servers over the same versions, second by second in turns, one of which
+wants a key. To a save and to an activation: with the audit log, and with its entry left out, call by call in
+turns.
 """
 
 from __future__ import annotations
