@@ -55,8 +55,8 @@ def seal(catalogue: Catalogue, key: SigningKey) -> AuditSeal | None:
         If the catalogue does not answer.
     """
     with catalogue.read() as snapshot:
-        head, seals = snapshot.audit.head(), snapshot.audit.seals()
-    if head == BEGINNING or (seals and seals[-1].head == head):
+        head, newest = snapshot.audit.head(), snapshot.audit.newest_seal()
+    if head == BEGINNING or (newest is not None and newest.head == head):
         return None
     at = clock.now()
     made = AuditSeal(head, at, key.public, key.sign(seal_message(head, at)))

@@ -101,12 +101,17 @@ class _Present(Collector):
             waiting = self._registry.queue.counts()[JobStatus.QUEUED]
             gauges["trainings_waiting"] = ("Trainings that wait for a worker.", waiting)
             with self._registry.catalogue.read() as snapshot:
-                head = snapshot.audit.head()
-            newest = GaugeMetricFamily(
-                "ai_engine_audit_entries", "Entries of the audit log, and the newest one.", labels=("digest",)
+                head, seal = snapshot.audit.head(), snapshot.audit.newest_seal()
+            gauges["audit_entries"] = ("Entries of the audit log.", head.seq)
+            # A series of its own for each, so the signed ones only: they come every ten minutes at most.
+            signed = GaugeMetricFamily(
+                "ai_engine_audit_signed_entry",
+                "The entry that was signed last, by its digest.",
+                labels=("digest",),
             )
-            newest.add_metric((head.digest,), head.seq)
-            yield newest
+            if seal is not None:
+                signed.add_metric((seal.head.digest,), seal.head.seq)
+            yield signed
         for name, (about, value) in gauges.items():
             yield GaugeMetricFamily(f"ai_engine_{name}", about, float(value))
         for name, (about, value) in counters.items():

@@ -58,6 +58,9 @@ class AuditTrail(Protocol):
     def seals(self) -> list[AuditSeal]:
         """Return the signed heads, the oldest first."""
 
+    def newest_seal(self) -> AuditSeal | None:
+        """Return the head that was signed last; None where none was."""
+
 
 class AuditLog(AuditTrail, Protocol):
     """Queries, and entries that become visible with the transaction that they tell of."""

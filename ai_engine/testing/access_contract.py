@@ -124,6 +124,8 @@ class AccessContract:
     def test_a_seal_comes_back_as_it_was(self, open_catalogue: Callable[[], Catalogue]) -> None:
         """Every field of a signed head is stored."""
         catalogue = open_catalogue()
+        with catalogue.read() as snapshot:
+            assert snapshot.audit.newest_seal() is None
         seals = [
             AuditSeal(AuditHead(number, "ab" * 32), AT + timedelta(hours=number), b"\x00" * 32, b"\xff" * 64)
             for number in (1, 2)
@@ -133,3 +135,4 @@ class AccessContract:
                 work.audit.add_seal(seal)
         with open_catalogue().read() as snapshot:
             assert snapshot.audit.seals() == seals
+            assert snapshot.audit.newest_seal() == seals[-1]

@@ -76,7 +76,7 @@ def test_a_key_with_another_letter_opens_nothing(keyring: Keyring, place: int) -
     text = keyring.create("ops", READ).text
     letters = list(text)
     letters[place] = "a" if letters[place] != "a" else "b"
-    with pytest.raises(WrongKeyError):
+    with pytest.raises(WrongKeyError, match="no whole key"):
         keyring.find("".join(letters))
 
 

@@ -13,7 +13,9 @@ import httpx
 import pytest
 from fastapi import APIRouter
 
+from ai_engine.access.auditing import seal
 from ai_engine.access.keyring import Keyring
+from ai_engine.access.signing import SigningKey
 from ai_engine.api.application import include
 from ai_engine.api.rights import RIGHTS
 from ai_engine.domain.rights import Rights, Scope, checked_scopes
@@ -347,7 +349,13 @@ def test_metrics_may_be_public(tmp_path: Path) -> None:
     with a_server(tmp_path, public_metrics=True) as server:
         server.service.keyring.create("ops", Rights(frozenset({Scope.OPERATE})))
         text = server.get("/metrics").text
-        assert re.search(r'^ai_engine_audit_entries\{digest="[0-9a-f]{64}"\} 1\.0$', text, re.MULTILINE)
+        assert "\nai_engine_audit_entries 1.0\n" in text
+        assert "ai_engine_audit_signed_entry{" not in text
+        made = seal(server.registry.catalogue, SigningKey(bytes(32)))
+        assert made is not None
+        assert (
+            f'ai_engine_audit_signed_entry{{digest="{made.head.digest}"}} 1.0' in server.get("/metrics").text
+        )
         refused(server.get("/models"), 401, "no-key")
 
 

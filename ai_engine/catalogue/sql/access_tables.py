@@ -35,6 +35,7 @@ ACCESS_TABLES = (
     # The newest entry, signed every so often.
     """
     CREATE TABLE engine_audit_seals (
+        id INTEGER PRIMARY KEY,
         seq INTEGER NOT NULL,
         digest TEXT NOT NULL,
         signed_at TIMESTAMP NOT NULL,
@@ -42,4 +43,5 @@ ACCESS_TABLES = (
         signature BLOB NOT NULL
     )
     """,
+    "CREATE INDEX engine_audit_seals_seq ON engine_audit_seals (seq)",
 )

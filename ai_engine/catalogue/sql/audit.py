@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ai_engine.catalogue.sql.snapshot import Execute
 
 _COLUMNS = "seq, at, actor, action, model, version, outcome, detail, digest"
+_SEALS = "SELECT seq, digest, signed_at, public_key, signature FROM engine_audit_seals"
 
 
 class SqlAuditTrail:
@@ -60,16 +61,12 @@ class SqlAuditTrail:
 
     def seals(self) -> list[AuditSeal]:
         """See catalogue.access.AuditTrail."""
-        rows = self._execute(
-            "SELECT seq, digest, signed_at, public_key, signature FROM engine_audit_seals "
-            "ORDER BY signed_at, seq"
-        )
-        return [
-            AuditSeal(
-                AuditHead(seq, digest), clock.from_text(at) or clock.now(), bytes(key), bytes(signature)
-            )
-            for seq, digest, at, key, signature in rows
-        ]
+        return [_seal(row) for row in self._execute(f"{_SEALS} ORDER BY seq, id")]
+
+    def newest_seal(self) -> AuditSeal | None:
+        """See catalogue.access.AuditTrail."""
+        rows = self._execute(f"{_SEALS} ORDER BY seq DESC, id DESC LIMIT 1")
+        return _seal(rows[0]) if rows else None
 
 
 class SqlAuditLog(SqlAuditTrail):
@@ -118,6 +115,11 @@ class SqlAuditLog(SqlAuditTrail):
                 "signature": seal.signature,
             },
         )
+
+
+def _seal(row: SqlRow) -> AuditSeal:
+    seq, digest, at, key, signature = row
+    return AuditSeal(AuditHead(seq, digest), clock.from_text(at) or clock.now(), bytes(key), bytes(signature))
 
 
 def _entry(row: SqlRow) -> AuditEntry:
