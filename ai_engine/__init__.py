@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ai_engine.domain.errors import InvalidNameError as InvalidNameError
     from ai_engine.domain.errors import JobNotFoundError as JobNotFoundError
     from ai_engine.domain.errors import JobStateError as JobStateError
+    from ai_engine.domain.errors import KeyExistsError as KeyExistsError
+    from ai_engine.domain.errors import KeyNotFoundError as KeyNotFoundError
     from ai_engine.domain.errors import LeaseLostError as LeaseLostError
     from ai_engine.domain.errors import MissingDependencyError as MissingDependencyError
     from ai_engine.domain.errors import ModelLoadError as ModelLoadError
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from ai_engine.domain.errors import ReentrantCallError as ReentrantCallError
     from ai_engine.domain.errors import RegistryNotFoundError as RegistryNotFoundError
     from ai_engine.domain.errors import SerializationError as SerializationError
+    from ai_engine.domain.errors import SignatureError as SignatureError
+    from ai_engine.domain.errors import SigningKeyError as SigningKeyError
     from ai_engine.domain.errors import StorageError as StorageError
     from ai_engine.domain.errors import StorageFullError as StorageFullError
     from ai_engine.domain.errors import TrainingFailedError as TrainingFailedError
@@ -47,10 +51,12 @@ _ERRORS = frozenset(
     (
         "AIEngineError ArtifactCorruptedError BackupError CatalogueCorruptedError CatalogueMismatchError "
         "CatalogueUnavailableError ClosedError ConflictError IdempotencyKeyReusedError "
-        "InvalidInputError InvalidNameError JobNotFoundError JobStateError LeaseLostError "
+        "InvalidInputError InvalidNameError JobNotFoundError JobStateError KeyExistsError "
+        "KeyNotFoundError LeaseLostError "
         "MissingDependencyError ModelLoadError ModelNotFoundError NewerCatalogueError "
         "NoPreviousVersionError OutcomeUnknownError QueueFullError ReentrantCallError "
-        "RegistryNotFoundError SerializationError StorageError StorageFullError TrainingFailedError "
+        "RegistryNotFoundError SerializationError SignatureError SigningKeyError StorageError "
+        "StorageFullError TrainingFailedError "
         "UnsafeDirectoryError VersionActiveError VersionExistsError VersionNotFoundError"
     ).split()
 )

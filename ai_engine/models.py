@@ -372,7 +372,7 @@ class ModelManager:
             ``healthy``, and ``findings``, ``restored`` and ``lost``, as ``ai-engine doctor --json`` prints
             them.
         """
-        return findings_answer(self.registry.examine(repair), [], [])
+        return findings_answer(self.registry.examine(repair))
 
     def backup(self, path: str | os.PathLike[str]) -> BackupAnswer:
         """Copy everything, as it is at one moment, into a directory; others may go on writing.

@@ -13,8 +13,8 @@ from functools import partial
 
 from ai_engine.access.auditing import Sealer
 from ai_engine.access.keyring import Keyring
-from ai_engine.access.signing import SigningKey
-from ai_engine.access.signing import signing_key as read_signing_key
+from ai_engine.access.signing import SigningKey, VersionSigner
+from ai_engine.access.signing import signing_keys as read_signing_keys
 from ai_engine.artifacts.local import LocalStore
 from ai_engine.catalogue.sqlite.catalogue import SqliteCatalogue
 from ai_engine.directory.key_marker import KeyMarker
@@ -24,6 +24,7 @@ from ai_engine.directory.version_files import LocalVersionFiles
 from ai_engine.domain.errors import (
     InvalidInputError,
     RegistryNotFoundError,
+    SigningKeyError,
     UnsafeDirectoryError,
 )
 from ai_engine.domain.retention import Policy
@@ -59,7 +60,7 @@ def build_registry(settings: Settings, must_exist: bool = False) -> Registry:
     NewerCatalogueError
         If the database was written by a newer version of this software.
     """
-    registry = Registry(build_stores(settings, must_exist), PROCESS, _actor())
+    registry = Registry(build_stores(settings, must_exist), PROCESS, actor())
     registry.open()
     return registry
 
@@ -74,8 +75,10 @@ def build_stores(settings: Settings, must_exist: bool = False) -> Stores:
     """
     directory = model_directory(settings)
     database, artifacts = database_path(settings), _artifact_store(settings, directory)
-    if must_exist and not _exists(directory, database):
+    exists = _exists(directory, database)
+    if must_exist and not exists:
         raise RegistryNotFoundError(directory.path)
+    signer = _signer(settings, exists, make=not must_exist)
     if directory.path == DEFAULT_MODEL_DIR:
         _check_default(directory.path)
     if not must_exist:
@@ -88,6 +91,7 @@ def build_stores(settings: Settings, must_exist: bool = False) -> Stores:
         journal=LocalOutageJournal(settings.journal_dir, directory.path, directory.engine)
         if settings.journal_dir
         else LocalOutageJournal(f"{directory.engine}/outage", ".", directory.engine),
+        signer=signer,
     )
 
 
@@ -112,7 +116,7 @@ def open_registry(settings: Settings, must_exist: bool = False) -> Iterator[Regi
 
 def open_keyring(registry: Registry, settings: Settings) -> Keyring:
     """Return the keys of a registry that is open."""
-    keyring = Keyring(registry.catalogue, KeyMarker(model_directory(settings)), _actor())
+    keyring = Keyring(registry.catalogue, KeyMarker(model_directory(settings)), actor())
     keyring.look()
     return keyring
 
@@ -132,27 +136,41 @@ def upkeep(registry: Registry, settings: Settings) -> Upkeep:
     """Return what looks after a registry that is served, for the length of a `with` block."""
     keep = settings.cleanup_keep
     policy = None if keep is None else Policy(keep_versions=keep)
-    sealer = Sealer(registry.catalogue, partial(signing_key, settings, make=True))
+    sealer = Sealer(registry.catalogue, partial(signing_keys, settings, make=True))
     return Upkeep(registry, settings.verify_rate, policy, settings.cleanup_every, sealer.seal)
 
 
-def signing_key(settings: Settings, make: bool = False) -> SigningKey | None:
-    """Return the key that signs; None where there is none, and it is not to be made.
+def signing_keys(settings: Settings, make: bool = False) -> list[SigningKey]:
+    """Return the keys that sign, the newest first; none where there are none and none is to be made.
 
     Raises
     ------
-    UnsafeDirectoryError
-        If others may read it, or it lies in the model directory.
+    SigningKeyError
+        If others may read them, or they lie in the model directory.
     StorageError
-        If it cannot be read or made.
+        If they cannot be read or made.
     """
     path = os.path.abspath(settings.signing_key or os.path.expanduser(_SIGNING_KEY))
     directory = os.path.realpath(settings.model_dir)
     if os.path.commonpath((os.path.realpath(path), directory)) == directory:
-        raise UnsafeDirectoryError(
-            path, "lies in the model directory, which it is to protect; keep it elsewhere"
+        raise SigningKeyError(path, "lies in the model directory, which it is to protect; keep it elsewhere")
+    return read_signing_keys(path, make)
+
+
+def _signer(settings: Settings, exists: bool, make: bool) -> VersionSigner | None:
+    """Return who signs versions; None where the settings name no key.
+
+    A key that is gone is not replaced by another one where there are versions that it signed.
+    """
+    if not settings.signing_key:
+        return None
+    keys = signing_keys(settings, make and not exists)
+    if not keys:
+        raise SigningKeyError(
+            os.path.abspath(settings.signing_key),
+            "does not exist. Put it back; `ai-engine doctor --sign` makes one, and signs what is there",
         )
-    return read_signing_key(path, make)
+    return VersionSigner(keys)
 
 
 def database_path(settings: Settings) -> str:
@@ -196,7 +214,8 @@ def _check_default(path: str) -> None:
         raise UnsafeDirectoryError(path, "can be written by other users")
 
 
-def _actor() -> str:
+def actor() -> str:
+    """Return who runs this process, and where; written down with every change."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name

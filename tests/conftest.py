@@ -15,9 +15,9 @@ _STRICT = bool(os.environ.get("CI"))
 
 
 @pytest.fixture(scope="session", autouse=True)
-def signing_key(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Servers sign with a key of the tests' own, and make none in somebody's home."""
-    os.environ["AI_ENGINE_SIGNING_KEY"] = str(tmp_path_factory.mktemp("keys") / "signing.key")
+def home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Servers make their key in a home of the tests' own."""
+    os.environ["HOME"] = str(tmp_path_factory.mktemp("home"))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +13,7 @@ from ai_engine.access.signing import SigningKey, is_signature
 from ai_engine.catalogue.protocol import Catalogue
 from ai_engine.domain import clock
 from ai_engine.domain.audit import BEGINNING, AuditEvent, AuditHead, AuditSeal, broken_at, seal_message
-from ai_engine.domain.errors import StorageError, UnsafeDirectoryError
+from ai_engine.domain.errors import SigningKeyError, StorageError
 
 log = logging.getLogger(__name__)
 
@@ -73,21 +73,19 @@ class Sealer:
     ----------
     catalogue : Catalogue
         Whose log it is.
-    key : callable
-        Returns the key, and makes it where there is none.
+    keys : callable
+        Returns the keys, and makes one where there is none.
     """
 
-    def __init__(self, catalogue: Catalogue, key: Callable[[], SigningKey | None]) -> None:
-        self._catalogue, self._key = catalogue, key
+    def __init__(self, catalogue: Catalogue, keys: Callable[[], Sequence[SigningKey]]) -> None:
+        self._catalogue, self._keys = catalogue, keys
         self._told = False
 
     def seal(self) -> None:
         """Sign the newest entry, unless it is signed; what keeps from it is logged once."""
         try:
-            key = self._key()
-            if key is not None:
-                seal(self._catalogue, key)
-        except (StorageError, UnsafeDirectoryError) as error:
+            seal(self._catalogue, self._keys()[0])
+        except (StorageError, SigningKeyError) as error:
             if not self._told:
                 log.warning(
                     "the audit log is not signed: %s. AI_ENGINE_SIGNING_KEY names another file", error
@@ -126,13 +124,15 @@ class Refusals:
             log.warning("that %s was refused %s cannot be written down: %s", actor, action, error)
 
 
-def verify(catalogue: Catalogue, key: bytes | None = None, known: AuditHead | None = None) -> Verdict:
+def verify(
+    catalogue: Catalogue, keys: Container[bytes] | None = None, known: AuditHead | None = None
+) -> Verdict:
     """Follow the log from its first entry to its last, and check what was signed of it.
 
     Parameters
     ----------
-    key : bytes or None
-        The public key that has to have signed; None: any.
+    keys : container of bytes or None
+        The public keys of which one has to have signed; None: any.
     known : AuditHead or None
         An entry that somebody wrote down elsewhere, as the log of a server has it: by it a log whose end was
         cut off is known.
@@ -167,6 +167,6 @@ def verify(catalogue: Catalogue, key: bytes | None = None, known: AuditHead | No
     for one in seals:
         if not is_signature(one.public_key, one.signature, one.message()):
             problems.append(f"the signature of entry {one.head.seq} is wrong")
-        elif key is not None and one.public_key != key:
+        elif keys is not None and one.public_key not in keys:
             problems.append(f"entry {one.head.seq} was signed with another key, {one.public_key.hex()}")
     return Verdict(entries, head, seals[-1].head if seals else None, tuple(problems))

@@ -23,6 +23,7 @@ STATUS: tuple[tuple[type[AIEngineError], int], ...] = (
     (errors.KeyNotFoundError, 404),
     (errors.ConflictError, 409),
     (errors.ArtifactCorruptedError, 503),
+    (errors.SigningKeyError, 503),
     (errors.ModelLoadError, 503),
     (errors.StorageError, 503),
     (errors.CatalogueMismatchError, 503),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ai_engine.cli.options import SIGNING, STORAGE, AsJson, with_settings
+from ai_engine.cli.options import STORAGE, AsJson, with_settings
 from ai_engine.cli.output import print_facts, print_json, print_table
 from ai_engine.domain.audit import AuditHead
 from ai_engine.domain.errors import InvalidInputError
@@ -61,7 +61,7 @@ def show(
 
 
 @app.command()
-@with_settings(*STORAGE, *SIGNING)
+@with_settings(*STORAGE)
 def verify(
     settings: Settings,
     head: Annotated[
@@ -75,12 +75,12 @@ def verify(
 ) -> None:
     """Check that no entry was altered, removed or put between others; exit code 1 where one was."""
     from ai_engine.access.auditing import verify as verified
-    from ai_engine.wiring import open_registry, signing_key
+    from ai_engine.wiring import open_registry, signing_keys
 
     known = None if head is None else _head(head)
     with open_registry(settings, must_exist=True) as registry:
-        key = signing_key(settings)
-        verdict = verified(registry.catalogue, None if key is None else key.public, known)
+        keys = {key.public for key in signing_keys(settings)}
+        verdict = verified(registry.catalogue, keys or None, known)
     if as_json:
         print_json(
             {

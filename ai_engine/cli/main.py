@@ -27,6 +27,7 @@ EXIT_CODES: Final[tuple[tuple[type[AIEngineError], int], ...]] = (
     (errors.ConflictError, 4),
     (errors.StorageError, 5),
     (errors.ArtifactCorruptedError, 5),
+    (errors.SigningKeyError, 5),
     (errors.CatalogueMismatchError, 5),
     (errors.NewerCatalogueError, 5),
     (errors.UnsafeDirectoryError, 5),

@@ -39,6 +39,12 @@ def doctor(
     accept_loss: Annotated[
         bool, typer.Option("--accept-loss", help="Start with an empty database instead; the files are kept.")
     ] = False,
+    sign: Annotated[
+        bool,
+        typer.Option(
+            "--sign", help="Sign every version as it is, and make the signing key where there is none."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check that every version has its files, and every file its version.
@@ -46,23 +52,31 @@ def doctor(
     Exit code 0: nothing is wrong, or everything was repaired; 1: something is still wrong.
     """
     from ai_engine.registry.doctor import Doctor
-    from ai_engine.wiring import build_stores
+    from ai_engine.wiring import actor, build_stores, signing_keys
 
     if rebuild and accept_loss:
         raise InvalidInputError(
             "--accept-loss", "cannot be combined with --rebuild: one restores what the other gives up"
         )
+    if sign and settings.signing_key:
+        signing_keys(settings, make=True)
     restored, lost = _rebuilt(settings, accept_loss) if rebuild or accept_loss else ([], [])
+    signed: list[str] = []
     stores = build_stores(settings, must_exist=not (rebuild or accept_loss))
     try:
+        if sign:
+            with _progress("signing") as progress:
+                signed = Doctor(stores).sign(actor(), progress)
         with _progress("checking") as progress:
             findings = Doctor(stores).examine(repair=repair or rebuild, progress=progress)
     finally:
         stores.catalogue.close()
-    answer = findings_answer(findings, restored, lost)
+    answer = findings_answer(findings, restored, lost, signed)
     if as_json:
         print_json(answer)
     else:
+        for label in signed:
+            print(f"signed {label}")
         _print_findings(findings, restored, lost)
     if not answer["healthy"]:
         raise typer.Exit(1)

@@ -13,11 +13,10 @@ from ai_engine.cli.completion import model_names, model_versions
 from ai_engine.logs import configure
 from ai_engine.settings import ABOUT, CHOICES, from_environment, kind, origins, variable
 
-STORAGE: Final = ("model_dir", "database_url", "artifact_url", "journal_dir", "lock_timeout")
+STORAGE: Final = ("model_dir", "database_url", "artifact_url", "journal_dir", "lock_timeout", "signing_key")
 TRAINING: Final = ("training_timeout",)
 QUEUE: Final = ("queue",)
 WORKING: Final = ("workers", "training_memory")
-SIGNING: Final = ("signing_key",)
 SERVING: Final = (
     *(
         "host",
@@ -31,7 +30,7 @@ SERVING: Final = (
         "tls_key",
     ),
     *("max_body_bytes", "max_upload_bytes", "max_requests", "rate_limit", "request_timeout"),
-    *("verify_rate", "cleanup_keep", "cleanup_every", "metrics_models", *SIGNING),
+    *("verify_rate", "cleanup_keep", "cleanup_every", "metrics_models"),
 )
 LOGGING: Final = ("log_level", "log_format")
 

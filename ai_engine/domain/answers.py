@@ -188,6 +188,7 @@ class Examination(TypedDict):
     findings: list[FindingAnswer]
     restored: list[str]
     lost: list[str]
+    signed: list[str]
 
 
 class BackupAnswer(TypedDict):

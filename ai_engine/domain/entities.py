@@ -30,12 +30,13 @@ class Seal(NamedTuple):
 
     Attributes
     ----------
-    code : Digest
-        Of the part that loading executes, which is checked at every loading.
+    code : str
+        The digest of the part that loading executes, which is checked at every loading; where versions are
+        signed, a signature over it.
     """
 
     identity: Identity
-    code: Digest
+    code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,8 @@ class Artifact:
         The packages that the pickle names, with their versions at saving.
     store : str or None
         The id of the artifact store that has them, where one does.
+    signature : str or None
+        By which who saved them is known, where versions are signed.
     """
 
     place: Place
@@ -94,6 +97,7 @@ class Artifact:
     python: str | None = None
     packages: Mapping[str, str] = field(default_factory=dict)
     store: str | None = None
+    signature: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,8 @@ CODES: Final[Mapping[type[AIEngineError], str]] = {
     errors.QueueFullError: "queue-full",
     errors.KeyNotFoundError: "key-not-found",
     errors.KeyExistsError: "key-exists",
+    errors.SignatureError: "signature",
+    errors.SigningKeyError: "signing-key",
 }
 
 # Of requests that are refused for how they were sent, and of commands that were typed wrongly.

@@ -21,6 +21,8 @@ next, and keeps the values that it speaks of as attributes::
     ├── SerializationError (TypeError)
     ├── ModelLoadError (ImportError)
     ├── ArtifactCorruptedError (OSError)
+    │   └── SignatureError
+    ├── SigningKeyError (PermissionError)
     ├── StorageError (OSError)
     │   ├── StorageFullError
     │   ├── CatalogueUnavailableError
@@ -249,6 +251,27 @@ class ArtifactCorruptedError(AIEngineError, OSError):
             f"the stored bytes of {label} {problem}. They were not loaded. Activate another version or "
             "restore a backup; `ai-engine doctor` lists everything that is damaged."
         )
+
+
+class SignatureError(ArtifactCorruptedError):
+    """A version is not signed by a key that counts here; its bytes were not deserialised."""
+
+    def __init__(self, label: str, problem: str) -> None:
+        self.label, self.problem = label, problem
+        AIEngineError.__init__(
+            self,
+            f"the stored bytes of {label} {problem}. They were not loaded. If AI_ENGINE_SIGNING_KEY is "
+            "another file where they were saved, add that key to this one; if you know where they come from, "
+            "`ai-engine doctor --sign` signs them.",
+        )
+
+
+class SigningKeyError(AIEngineError, PermissionError):
+    """The file of the signing key cannot be used; nothing was changed."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        self.path, self.problem = path, problem
+        super().__init__(f"the signing key {path} {problem}")
 
 
 class StorageError(AIEngineError, OSError):

@@ -14,13 +14,16 @@ from enum import StrEnum
 
 from ai_engine.catalogue.protocol import Snapshot
 from ai_engine.domain.answers import FindingAnswer
+from ai_engine.domain.audit import AuditEvent
+from ai_engine.domain.digests import digest_of
 from ai_engine.domain.entities import Digest, ModelVersion, Place
-from ai_engine.domain.errors import ArtifactCorruptedError, StorageError
+from ai_engine.domain.errors import ArtifactCorruptedError, SignatureError, SigningKeyError, StorageError
 from ai_engine.registry.model_loader import ModelLoader
 from ai_engine.registry.outage import Outage
 from ai_engine.registry.outage_operations import digests_needed, writing_alone
 from ai_engine.registry.outage_queue import SET_ASIDE
 from ai_engine.registry.publication import Publication
+from ai_engine.registry.signatures import Signer, check_signature, signed_artifact
 from ai_engine.registry.stores import Stores
 from ai_engine.registry.sweep import Sweeper
 from ai_engine.registry.version_records import VersionRecords
@@ -126,6 +129,52 @@ class Doctor:
             *self._records(),
         ]
 
+    def sign(self, by: str, progress: Progress = _silent) -> list[str]:
+        """Sign every version that is not, as it is, once its bytes have their digest; return which.
+
+        Raises
+        ------
+        SigningKeyError
+            If no key is set.
+        """
+        signer = self._stores.signer
+        if signer is None:
+            raise SigningKeyError(
+                "AI_ENGINE_SIGNING_KEY", "is not set; name a file outside of the model directory"
+            )
+        with self._stores.catalogue.read() as snapshot:
+            versions = snapshot.everything()
+        done = []
+        for number, version in enumerate(versions):
+            progress(number, len(versions))
+            if self._sign(version, signer, by):
+                done.append(version.label)
+        progress(len(versions), len(versions))
+        return done
+
+    def _sign(self, version: ModelVersion, signer: Signer, by: str) -> bool:
+        """Sign a version; tell whether that was to do. One whose bytes are damaged is left as it is."""
+        with suppress(SignatureError):
+            check_signature(version, signer)
+            return False
+        try:
+            data = self._reader.unsigned(version)
+        except ArtifactCorruptedError:
+            return False  # `examine` tells of it
+        artifact = replace(
+            version.artifact, digest=version.artifact.digest or digest_of(data), size=data.nbytes
+        )
+        signed = signed_artifact(version.model_id, version.name, artifact, signer)
+        with self._stores.catalogue.write(by) as work:
+            found = work.find(version.name, version.version)
+            if found is None or found.model_id != version.model_id:
+                return False  # deleted meanwhile
+            work.set_artifact(version.model_id, signed)
+            work.audit.append(AuditEvent("sign", version.name, version.version))
+        if version.artifact.place is not Place.PATH:
+            self._publication.write_record(replace(version, artifact=signed))
+        return True
+
     def _catalogue(self, repair: bool) -> Iterator[Finding]:
         location = self._stores.catalogue.location
         for problem in self._stores.catalogue.check():
@@ -189,6 +238,12 @@ class Doctor:
 
     def _version(self, version: ModelVersion, recorded: Container[str], repair: bool) -> Iterator[Finding]:
         """Check the truth of a version, then its file."""
+        try:
+            check_signature(version, self._stores.signer)
+        except SignatureError as error:
+            if self._still_there(version):
+                yield Finding(Severity.DAMAGE, "signature", version.label, str(error))
+            return
         if version.artifact.place is Place.PATH and version.artifact.digest is None:
             if self._stores.version_files.exists(version.model_path):
                 detail = "was never read since the original software wrote it, and has no digest yet"

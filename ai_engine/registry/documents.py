@@ -87,6 +87,7 @@ def _artifact_to_dict(artifact: Artifact) -> Document:
         "python": artifact.python,
         "packages": dict(artifact.packages),
         "store": artifact.store,
+        "signature": artifact.signature,
     }
 
 
@@ -119,6 +120,7 @@ def _artifact_from_dict(document: Document) -> Artifact:
         python=_text_or_none(document, "python"),
         packages={package: text(packages, package) for package in packages},
         store=_text_or_none(document, "store"),
+        signature=_text_or_none(document, "signature"),
     )
 
 

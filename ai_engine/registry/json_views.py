@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -157,14 +157,20 @@ def health_answer(
     }
 
 
-def findings_answer(findings: Iterable[Finding], restored: list[str], lost: list[str]) -> Examination:
+def findings_answer(
+    findings: Iterable[Finding],
+    restored: Sequence[str] = (),
+    lost: Sequence[str] = (),
+    signed: Sequence[str] = (),
+) -> Examination:
     """Return the answer of ``ai-engine doctor --json``."""
     told = list(findings)
     return {
         "healthy": not any(finding.is_open for finding in told) and not lost,
         "findings": [finding.as_dict() for finding in told],
-        "restored": restored,
-        "lost": lost,
+        "restored": list(restored),
+        "lost": list(lost),
+        "signed": list(signed),
     }
 
 

@@ -14,6 +14,7 @@ from ai_engine.domain.errors import ArtifactCorruptedError, CatalogueUnavailable
 from ai_engine.formats import serializer
 from ai_engine.formats.protocol import Code
 from ai_engine.registry.model_cache import ModelCache
+from ai_engine.registry.signatures import check_signature, seal_mark
 from ai_engine.registry.stores import Stores
 
 log = logging.getLogger(__name__)
@@ -87,7 +88,8 @@ class ModelLoader:
         return serializer.FORMATS[version.artifact.format].plain(checked.code, checked.view)
 
     def check(self, version: ModelVersion) -> Checked:
-        """Return the bytes of a version, checked against its digest."""
+        """Return the bytes of a version, checked against its signature and its digest."""
+        check_signature(version, self._stores.signer)
         if version.artifact.place is Place.STORE:
             return self._from_store(version, trust_seal=True)
         row = version.artifact.place is Place.ROW
@@ -96,6 +98,11 @@ class ModelLoader:
 
     def reread(self, version: ModelVersion) -> memoryview:
         """Return the bytes of a version, each of them read and checked now, whatever is known of them."""
+        check_signature(version, self._stores.signer)
+        return self.unsigned(version)
+
+    def unsigned(self, version: ModelVersion) -> memoryview:
+        """Return the bytes of a version, each of them read and checked now but for its signature."""
         if version.artifact.place is Place.STORE:
             return self._from_store(version, trust_seal=False).view
         row = version.artifact.place is Place.ROW
@@ -145,7 +152,10 @@ class ModelLoader:
             raise ArtifactCorruptedError(version.label, "are missing")
         # Copied before it is checked: the mapping shows what anybody writes into the file after that.
         code = serializer.code_of(version.artifact.format, opened.view)
-        seal = None if opened.identity is None else Seal(opened.identity, digest_of(*code))
+        seal = None
+        if opened.identity is not None:
+            mark = seal_mark(digest, opened.identity, digest_of(*code), self._stores.signer)
+            seal = Seal(opened.identity, mark)
         if not (trust_seal and seal is not None and self._seal(digest) == seal):
             _compare(version, digest, opened, code)
             if seal is not None:

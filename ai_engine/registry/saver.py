@@ -39,6 +39,7 @@ from ai_engine.registry.promised_numbers import NumberPromisedError, OvertakenEr
 from ai_engine.registry.publication import Publication
 from ai_engine.registry.retention import files_of
 from ai_engine.registry.serialized_model import Prepared, prepared
+from ai_engine.registry.signatures import signed
 from ai_engine.registry.stores import Stores
 from ai_engine.registry.sweep import Sweeper
 from ai_engine.registry.unsaved_models import UnsavedModels
@@ -132,7 +133,8 @@ class Saver:
             with prepared(what, model, self.stores.artifacts, refuse_early, self.sweeper.discard) as ready:
                 known = self._known(new) if known_counts else None
                 if known is None:
-                    return self._commit(replace(new, artifact=ready.artifact), ready, by, once, job)
+                    new = signed(replace(new, artifact=ready.artifact), self.stores.signer)
+                    return self._commit(new, ready, by, once, job)
                 if self.loader.digest(known) != ready.artifact.digest:
                     raise VersionExistsError(known.name, known.version)
                 self._activate_again(known, by)

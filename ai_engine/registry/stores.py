@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ai_engine.artifacts.protocol import ArtifactStore
 from ai_engine.catalogue.protocol import Catalogue
 from ai_engine.directory.protocol import OutageJournal, VersionFiles
+from ai_engine.registry.signatures import Signer
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +18,4 @@ class Stores:
     artifacts: ArtifactStore
     version_files: VersionFiles
     journal: OutageJournal
+    signer: Signer | None = None  # None: versions are not signed, and need not be

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from ai_engine.access.auditing import Refusals, Sealer, seal, verify
-from ai_engine.access.signing import SigningKey, is_signature, signing_key
+from ai_engine.access.signing import SigningKey, is_signature, signing_keys
 from ai_engine.domain.audit import AuditEvent
-from ai_engine.domain.errors import UnsafeDirectoryError, VersionActiveError, VersionExistsError
+from ai_engine.domain.errors import SigningKeyError, VersionActiveError, VersionExistsError
 from ai_engine.models import ModelManager
 from ai_engine.settings import Settings
-from ai_engine.wiring import signing_key as configured_key
+from ai_engine.wiring import signing_keys as configured_keys
 
 KEY = SigningKey(bytes(range(32)))
 
@@ -123,12 +123,12 @@ def filled(tmp_path: Path) -> Path:
 def test_what_is_altered_shows(filled: Path, statement: str, told: str) -> None:
     with ModelManager(filled) as manager:
         catalogue = manager.registry.catalogue
-        assert verify(catalogue, KEY.public).problems == ()
+        assert verify(catalogue, {KEY.public}).problems == ()
         database = sqlite3.connect(manager.db_path)
         database.execute(statement)
         database.commit()
         database.close()
-        assert told in " ".join(verify(catalogue, KEY.public).problems)
+        assert told in " ".join(verify(catalogue, {KEY.public}).problems)
 
 
 def test_a_cut_end_shows_to_who_wrote_it_down(filled: Path) -> None:
@@ -150,7 +150,7 @@ def test_a_cut_end_shows_to_who_wrote_it_down(filled: Path) -> None:
 def test_another_key_shows(filled: Path) -> None:
     with ModelManager(filled) as manager:
         other = SigningKey(b"\x01" * 32)
-        verdict = verify(manager.registry.catalogue, other.public)
+        verdict = verify(manager.registry.catalogue, {other.public})
         assert "another key" in verdict.problems[0]
         assert (verdict.entries, verdict.head.seq) == (6, 6)
         assert verdict.sealed is not None
@@ -165,15 +165,15 @@ def test_a_head_is_signed_once(filled: Path, caplog: pytest.LogCaptureFixture) -
         assert made is not None
         assert str(made.head) in caplog.text
         assert seal(catalogue, KEY) is None
-        assert verify(catalogue, KEY.public).sealed == made.head
+        assert verify(catalogue, {KEY.public}).sealed == made.head
     with ModelManager(filled.parent / "new") as empty:
         assert seal(empty.registry.catalogue, KEY) is None
-        assert verify(empty.registry.catalogue, KEY.public).problems == ()
+        assert verify(empty.registry.catalogue, {KEY.public}).problems == ()
 
 
 def test_who_cannot_sign_says_so_once(filled: Path, caplog: pytest.LogCaptureFixture) -> None:
-    def key() -> SigningKey:
-        raise UnsafeDirectoryError("the key", "is not a file")
+    def key() -> list[SigningKey]:
+        raise SigningKeyError("the key", "is not a file")
 
     with ModelManager(filled) as manager:
         sealer = Sealer(manager.registry.catalogue, key)
@@ -196,10 +196,9 @@ def test_a_refusal_is_written_once_a_minute(filled: Path) -> None:
 
 def test_a_key_is_made_once_for_its_owner(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "signing.key"
-    assert signing_key(str(path)) is None
-    made = signing_key(str(path), make=True)
-    assert made is not None
-    assert signing_key(str(path)) == made == signing_key(str(path), make=True)
+    assert signing_keys(str(path)) == []
+    (made,) = signing_keys(str(path), make=True)
+    assert signing_keys(str(path)) == [made] == signing_keys(str(path), make=True)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert os.listdir(path.parent) == ["signing.key"]
     assert is_signature(made.public, made.sign(b"text"), b"text")
@@ -210,10 +209,10 @@ def test_a_key_is_made_once_for_its_owner(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", [0o604, 0o620, 0o640, 0o666])
 def test_a_key_that_others_reach_is_none(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "signing.key"
-    signing_key(str(path), make=True)
+    signing_keys(str(path), make=True)
     path.chmod(mode)
-    with pytest.raises(UnsafeDirectoryError, match="chmod 600"):
-        signing_key(str(path))
+    with pytest.raises(SigningKeyError, match="chmod 600"):
+        signing_keys(str(path))
 
 
 @pytest.mark.parametrize("content", [b"", b"ab" * 31, b"ab" * 33, b"zz" * 32, b"\xff" * 64])
@@ -221,18 +220,18 @@ def test_what_holds_no_key_is_told(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "signing.key"
     path.write_bytes(content)
     path.chmod(0o600)
-    with pytest.raises(UnsafeDirectoryError, match="holds no key"):
-        signing_key(str(path), make=True)
+    with pytest.raises(SigningKeyError, match="holds no key"):
+        signing_keys(str(path), make=True)
     assert path.read_bytes() == content
 
 
 @pytest.mark.parametrize("place", ["signing.key", ".engine/signing.key", "../models/signing.key"])
 def test_the_key_lies_outside_of_what_it_protects(tmp_path: Path, place: str) -> None:
     settings = Settings(model_dir=str(tmp_path / "models"), signing_key=str(tmp_path / "models" / place))
-    with pytest.raises(UnsafeDirectoryError, match="lies in the model directory"):
-        configured_key(settings, make=True)
+    with pytest.raises(SigningKeyError, match="lies in the model directory"):
+        configured_keys(settings, make=True)
     beside = Settings(model_dir=str(tmp_path / "models"), signing_key=str(tmp_path / "models2" / "key"))
-    assert configured_key(beside, make=True) is not None
+    assert configured_keys(beside, make=True)
 
 
 def test_two_processes_make_one_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,14 +241,12 @@ def test_two_processes_make_one_key(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     def late(source: str, target: str) -> None:
         monkeypatch.setattr(os, "link", link)
-        first.append(lambda: signing_key(path))
-        other = signing_key(path, make=True)  # while the one that began is at its last step
-        assert other is not None
+        first.append(lambda: signing_keys(path))
+        assert signing_keys(path, make=True)  # while the one that began is at its last step
         link(source, target)
 
     monkeypatch.setattr(os, "link", late)
-    made = signing_key(path, make=True)
-    assert made == first[0]()
+    assert signing_keys(path, make=True) == first[0]()
     assert os.listdir(tmp_path) == ["signing.key"]
 
 

@@ -47,7 +47,11 @@ def running(arguments: list[str], environment: Mapping[str, str], models: Path) 
         if name not in ("MODEL_PATH", "AI_ENGINE_MODEL_DIR")
     }
     named = {name: str(models) for name in environment if name not in given}
-    keys = {"AI_ENGINE_SIGNING_KEY": str(models.parent / "signing.key")}
+    keys = {}
+    if "AI_ENGINE_SIGNING_KEY" in environment:
+        keys = {"AI_ENGINE_SIGNING_KEY": str(models.parent / "signing.key")}
+        sign = [*MAIN, "doctor", "--sign", "--model-dir", str(models)]
+        subprocess.run(sign, env=cleared | keys, check=True, capture_output=True)
     with subprocess.Popen(
         [*MAIN, *arguments, "--json"],
         env=cleared | given | named | keys | {"AI_ENGINE_PORT": "0", "PYTHONPATH": str(ROOT)},

@@ -44,6 +44,7 @@ def migrate(execute: Execute, schema: int, model_dir: str) -> None:
         for statement in JOB_TABLES:
             execute(statement)
     if schema in (1, 2, 3, 4):
+        execute("ALTER TABLE engine_versions ADD COLUMN signature TEXT")
         for statement in ACCESS_TABLES:
             execute(statement)
     execute(

@@ -63,6 +63,7 @@ def artifact_columns(artifact: Artifact) -> dict[str, Any]:
         "python": artifact.python,
         "packages": _packages_text(tuple(artifact.packages.items())),
         "store": artifact.store,
+        "signature": artifact.signature,
     }
 
 
@@ -75,9 +76,9 @@ def _packages_text(packages: tuple[tuple[str, str], ...]) -> str:
 def version_of(row: SqlRow, model_dir: str) -> ModelVersion:
     """Return the version of a row of one of the statements about versions; see `file_of`."""
     model_id, name, version, seq, is_active, model_path, file, *rest = row
-    place, digest, format_, size, store, python, packages = rest
+    place, digest, format_, size, store, python, packages, signature = rest
     used = json.loads(packages) if packages else {}
-    artifact = Artifact(Place(place), digest, format_, size, python, used, store)
+    artifact = Artifact(Place(place), digest, format_, size, python, used, store, signature)
     path = model_path or "" if file is None else f"{model_dir}/{file}"
     return ModelVersion(model_id, name, version, seq, is_active == 1, path, artifact)
 

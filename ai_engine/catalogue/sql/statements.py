@@ -10,14 +10,14 @@ from ai_engine.domain.performance import NUMBERS
 
 VERSION = """
     SELECT e.model_id, e.name, e.version, e.seq, r.is_active, r.model_path, e.file,
-           e.place, e.digest, e.format, e.size, e.store, e.python, e.packages
+           e.place, e.digest, e.format, e.size, e.store, e.python, e.packages, e.signature
     FROM engine_versions e JOIN model_registry r ON r.model_id = e.model_id
 """
 FIND = VERSION + "WHERE e.name = :name AND e.version = :version"
 # By its name and number, which are indexed; `model_id` is so in the other table only.
 FIND_ID = """
     SELECT e.model_id, e.name, e.version, e.seq, r.is_active, r.model_path, e.file,
-           e.place, e.digest, e.format, e.size, e.store, e.python, e.packages
+           e.place, e.digest, e.format, e.size, e.store, e.python, e.packages, e.signature
     FROM model_registry r JOIN engine_versions e ON e.name = r.name AND e.version = r.version
                                                 AND e.model_id = r.model_id
     WHERE r.model_id = :model_id
@@ -29,7 +29,8 @@ USES = VERSION + "WHERE e.digest = :digest ORDER BY e.seq"
 
 CANDIDATES = """
     SELECT e.model_id, e.name, e.version, e.seq, r.is_active, r.model_path, e.file,
-           e.place, e.digest, e.format, e.size, e.store, e.python, e.packages, r.created_at, e.pinned,
+           e.place, e.digest, e.format, e.size, e.store, e.python, e.packages, e.signature,
+           r.created_at, e.pinned,
            (SELECT m.{metric} FROM performance_metrics m WHERE m.model_id = e.model_id
             ORDER BY m.id DESC LIMIT 1)
     FROM engine_versions e JOIN model_registry r ON r.model_id = e.model_id
@@ -197,9 +198,9 @@ ADD_REGISTRY = """
 ADD_VERSION = """
     INSERT INTO engine_versions
         (model_id, name, version, place, blob, digest, format, size, python, packages, model_type, created_at,
-         file, store, saved_by)
+         file, store, saved_by, signature)
     VALUES (:model_id, :name, :version, :place, :blob, :digest, :format, :size, :python, :packages,
-            :model_type, :at, :file, :store, :saved_by)
+            :model_type, :at, :file, :store, :saved_by, :signature)
     RETURNING seq
 """
 ADD_MOVE = """

@@ -109,6 +109,7 @@ ENGINE_TABLES = (
         file TEXT,
         store TEXT,
         saved_by TEXT,
+        signature TEXT,
         UNIQUE (name, version)
     )
     """,

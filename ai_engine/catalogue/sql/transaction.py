@@ -305,7 +305,8 @@ class SqlTransaction(SqlSnapshot):
         self._execute(
             """
             UPDATE engine_versions SET place = :place, digest = :digest, format = :format, size = :size,
-                                       python = :python, packages = :packages, store = :store
+                                       python = :python, packages = :packages, store = :store,
+                                       signature = :signature
             WHERE model_id = :model_id
             """,
             {"model_id": model_id, **artifact_columns(artifact)},
