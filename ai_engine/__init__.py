@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ai_engine.domain.errors import IdempotencyKeyReusedError as IdempotencyKeyReusedError
     from ai_engine.domain.errors import InvalidInputError as InvalidInputError
     from ai_engine.domain.errors import InvalidNameError as InvalidNameError
+    from ai_engine.domain.errors import JobLostError as JobLostError
     from ai_engine.domain.errors import JobNotFoundError as JobNotFoundError
     from ai_engine.domain.errors import JobStateError as JobStateError
     from ai_engine.domain.errors import LeaseLostError as LeaseLostError
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from ai_engine.domain.errors import QueueFullError as QueueFullError
     from ai_engine.domain.errors import ReentrantCallError as ReentrantCallError
     from ai_engine.domain.errors import RegistryNotFoundError as RegistryNotFoundError
+    from ai_engine.domain.errors import ScheduleChangedError as ScheduleChangedError
+    from ai_engine.domain.errors import ScheduleNotFoundError as ScheduleNotFoundError
     from ai_engine.domain.errors import SerializationError as SerializationError
     from ai_engine.domain.errors import StorageError as StorageError
     from ai_engine.domain.errors import StorageFullError as StorageFullError
@@ -45,13 +48,14 @@ if TYPE_CHECKING:
 _MODELS = frozenset(("ModelManager", "ModelPerformance"))
 _ERRORS = frozenset(
     (
-        "AIEngineError ArtifactCorruptedError BackupError CatalogueCorruptedError CatalogueMismatchError "
-        "CatalogueUnavailableError ClosedError ConflictError IdempotencyKeyReusedError "
-        "InvalidInputError InvalidNameError JobNotFoundError JobStateError LeaseLostError "
-        "MissingDependencyError ModelLoadError ModelNotFoundError NewerCatalogueError "
-        "NoPreviousVersionError OutcomeUnknownError QueueFullError ReentrantCallError "
-        "RegistryNotFoundError SerializationError StorageError StorageFullError TrainingFailedError "
-        "UnsafeDirectoryError VersionActiveError VersionExistsError VersionNotFoundError"
+        "AIEngineError ArtifactCorruptedError BackupError CatalogueCorruptedError "
+        "CatalogueMismatchError CatalogueUnavailableError ClosedError ConflictError "
+        "IdempotencyKeyReusedError InvalidInputError InvalidNameError JobLostError JobNotFoundError "
+        "JobStateError LeaseLostError MissingDependencyError ModelLoadError ModelNotFoundError "
+        "NewerCatalogueError NoPreviousVersionError OutcomeUnknownError QueueFullError "
+        "ReentrantCallError RegistryNotFoundError ScheduleChangedError ScheduleNotFoundError "
+        "SerializationError StorageError StorageFullError TrainingFailedError UnsafeDirectoryError "
+        "VersionActiveError VersionExistsError VersionNotFoundError"
     ).split()
 )
 

@@ -20,6 +20,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from ai_engine.catalogue.jobs import JobQueue, Jobs
+from ai_engine.catalogue.schedules import ScheduleBook, Schedules
 from ai_engine.domain.answers import ModelInfo, VersionInfo
 from ai_engine.domain.entities import (
     Activation,
@@ -28,9 +29,9 @@ from ai_engine.domain.entities import (
     ModelVersion,
     NewVersion,
     Run,
-    RunRecord,
     Seal,
 )
+from ai_engine.domain.history import RunRecord
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.retention import Candidate, Policy
 from ai_engine.domain.search import EVERYTHING, Field, Position, Search
@@ -52,6 +53,10 @@ class Snapshot(Protocol):
     @property
     def jobs(self) -> Jobs:
         """The trainings that wait, run or have ended."""
+
+    @property
+    def schedules(self) -> Schedules:
+        """The schedules by which models are trained again."""
 
     def find(self, name: str, version: str | None = None) -> ModelVersion | None:
         """Return a version, or the active one."""
@@ -100,7 +105,10 @@ class Snapshot(Protocol):
         """Return the measurement that was recorded last."""
 
     def runs(self, name: str, version: str | None = None) -> list[RunRecord]:
-        """Return the training records of a model or of one version, newest first, without their reports."""
+        """Return the training records of a model or of one version, newest first, without their reports.
+
+        Those of a model have its attempts that made no version among them, in the order of their ends.
+        """
 
     def report(self, model_id: str) -> Mapping[str, Any] | None:
         """Return what the last training of a version measured in detail (JSON values); None without one."""
@@ -151,6 +159,10 @@ class Transaction(Snapshot, Protocol):
     @property
     def jobs(self) -> JobQueue:
         """The trainings that wait, run or have ended."""
+
+    @property
+    def schedules(self) -> ScheduleBook:
+        """The schedules by which models are trained again."""
 
     def next_number(self, name: str) -> str:
         """Return the number of the next version of a model: the highest one, its patch raised by one."""

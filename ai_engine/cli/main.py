@@ -22,6 +22,7 @@ from ai_engine.version import __version__
 EXIT_CODES: Final[tuple[tuple[type[AIEngineError], int], ...]] = (
     (errors.ModelNotFoundError, 3),
     (errors.JobNotFoundError, 3),
+    (errors.ScheduleNotFoundError, 3),
     (errors.RegistryNotFoundError, 3),
     (errors.ConflictError, 4),
     (errors.StorageError, 5),
@@ -35,7 +36,7 @@ WRONG_USAGE: Final = 2
 _WRONG_USAGE: Final[type[Exception]] = typer.BadParameter.__mro__[2]
 ABOUT: Final = """Train, store and serve models.
 
-Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 no such model, version, job or registry;
+Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 no such model, version, job, schedule or registry;
 4 conflict: it exists, is active, has ended, or nothing was active before; 5 the storage cannot be
 used, or is degraded; 130 interrupted. An error is one line on standard error; with --json, a JSON
 object with its code.
@@ -59,9 +60,9 @@ def commands(serving: bool = False) -> typer.Typer:
     app.callback()(_root)
     serve.register(app)
     if not serving:
-        from ai_engine.cli import config, jobs, maintain, models, report, train, worker
+        from ai_engine.cli import config, jobs, maintain, models, report, schedules, train, worker
 
-        for others in (train, worker, jobs, models, report, maintain, config):
+        for others in (train, worker, jobs, schedules, models, report, maintain, config):
             others.register(app)
     return app
 

@@ -47,6 +47,9 @@ CODES: Final[Mapping[type[AIEngineError], str]] = {
     errors.JobStateError: "job-state",
     errors.LeaseLostError: "lease-lost",
     errors.QueueFullError: "queue-full",
+    errors.JobLostError: "job-lost",
+    errors.ScheduleNotFoundError: "schedule-not-found",
+    errors.ScheduleChangedError: "schedule-changed",
 }
 
 # Of requests that are refused for how they were sent, and of commands that were typed wrongly.
@@ -66,6 +69,7 @@ Refusal = Literal[
     "not-started",
     "path-too-long",
     "slow-request",
+    "source-not-allowed",
     "stopping",
     "too-many-trainings",
     "unexpected",

@@ -24,6 +24,7 @@ from ai_engine.domain.errors import (
 from ai_engine.domain.jobs import JobCompletion
 from ai_engine.domain.performance import ModelPerformance, checked
 from ai_engine.domain.retention import Policy
+from ai_engine.domain.schedules import Schedule
 from ai_engine.domain.search import Field
 from ai_engine.registry.active_pointer import ActivePointer, require
 from ai_engine.registry.lookup import Lookup
@@ -35,6 +36,7 @@ from ai_engine.registry.publication import Publication
 from ai_engine.registry.queries import Queries
 from ai_engine.registry.retention import CleanUp, Retention
 from ai_engine.registry.saver import Saver
+from ai_engine.registry.schedules import TrainingSchedules
 from ai_engine.registry.stores import Stores
 from ai_engine.registry.sweep import Sweeper
 from ai_engine.registry.training_queue import TrainingQueue
@@ -43,6 +45,10 @@ from ai_engine.registry.wanted_version import new_version
 
 if TYPE_CHECKING:
     from ai_engine.registry.doctor import Finding
+
+
+# Schedules that health tells of.
+_SCHEDULES_TOLD = 100
 
 
 class Registry:
@@ -95,6 +101,11 @@ class Registry:
     def queue(self) -> TrainingQueue:
         """The trainings that wait, run or have ended."""
         return TrainingQueue(self._stores, self._sweeper, self._actor)
+
+    @property
+    def schedules(self) -> TrainingSchedules:
+        """The schedules by which models are trained again."""
+        return TrainingSchedules(self._stores, self._actor)
 
     @property
     def location(self) -> str:
@@ -303,7 +314,14 @@ class Registry:
             damaged=tuple(sorted(self._queries.damaged)),
             journal=self._stores.journal.location,
             database=self._stores.catalogue.location,
+            schedules=self._schedules_told(),
         )
+
+    def _schedules_told(self) -> tuple[Schedule, ...] | None:
+        try:
+            return tuple(self.schedules.told(_SCHEDULES_TOLD)[0])
+        except StorageError:
+            return None
 
     def examine(
         self, repair: bool = False, progress: Callable[[int, int], None] | None = None

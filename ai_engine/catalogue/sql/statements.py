@@ -169,11 +169,23 @@ REPORT = """
     SELECT x.report FROM training_history t JOIN engine_reports x ON x.run = t.id
     WHERE t.model_id = :model_id ORDER BY t.id DESC LIMIT 1
 """
-RUNS = """
-    SELECT e.name, e.version, t.training_started, t.training_completed, t.dataset_size, t.hyperparameters,
-           t.validation_score
+_ATTEMPT = """
+    a.job, a.attempt, a.worker, a.host, a.started_at, a.ended_at, a.outcome, a.error, a.cpu_seconds,
+    a.peak_memory
+"""
+RUNS = f"""
+    SELECT t.id, e.name, e.version, t.training_started, t.training_completed, t.dataset_size,
+           t.hyperparameters, t.validation_score, {_ATTEMPT}
     FROM engine_versions e JOIN training_history t ON t.model_id = e.model_id
+         LEFT JOIN engine_attempts a ON a.run = t.id
     WHERE e.name = :name AND e.version = COALESCE(:version, e.version) ORDER BY t.id DESC
+"""
+# Attempts that made no version, those of a version that was deleted left out.
+ATTEMPTS = f"""
+    SELECT a.behind, a.model_name, NULL, a.started_at, NULL, NULL, a.hyperparameters, NULL, {_ATTEMPT}
+    FROM engine_attempts a
+    WHERE a.model_name = :name AND a.run IS NULL AND a.ended_at IS NOT NULL AND a.outcome <> 'completed'
+    ORDER BY a.behind DESC, a.seq DESC
 """
 
 MODEL = """

@@ -5,9 +5,10 @@ All that the engine needs besides lives in tables of its own, whose names begin 
 
 from __future__ import annotations
 
-from ai_engine.catalogue.sql.job_tables import JOB_TABLES
+from ai_engine.catalogue.sql.job_tables import ATTEMPT_TABLES, JOB_TABLES
+from ai_engine.catalogue.sql.schedule_tables import SCHEDULE_TABLES
 
-SCHEMA = 4
+SCHEMA = 5
 
 SEED_TABLES = (
     """
@@ -165,4 +166,6 @@ ENGINE_TABLES = (
     "CREATE INDEX engine_metrics_model ON performance_metrics (model_id)",
     "CREATE INDEX engine_training_model ON training_history (model_id)",
     *JOB_TABLES,
+    *ATTEMPT_TABLES,
+    *SCHEDULE_TABLES,
 )

@@ -16,6 +16,7 @@ from ai_engine.catalogue.sql.rows import (
     performance_columns,
     run_columns,
 )
+from ai_engine.catalogue.sql.schedules import SqlScheduleBook
 from ai_engine.catalogue.sql.snapshot import Execute, ModelRow, SqlSnapshot
 from ai_engine.domain import clock, versions
 from ai_engine.domain.entities import (
@@ -47,6 +48,10 @@ class SqlTransaction(SqlSnapshot):
     @property
     def jobs(self) -> SqlJobQueue:
         return SqlJobQueue(self._execute, self._dialect, self._actor, self._discard)
+
+    @property
+    def schedules(self) -> SqlScheduleBook:
+        return SqlScheduleBook(self._execute, self._dialect, self._actor)
 
     def _discard(self, digest: Digest) -> None:
         """Have bytes removed, unless a version or a job has them."""
@@ -261,6 +266,11 @@ class SqlTransaction(SqlSnapshot):
         )
         self._execute(
             "DELETE FROM engine_reports WHERE run IN "
+            "(SELECT id FROM training_history WHERE model_id = :model_id)",
+            of,
+        )
+        self._execute(
+            "UPDATE engine_attempts SET run = NULL WHERE run IN "
             "(SELECT id FROM training_history WHERE model_id = :model_id)",
             of,
         )
