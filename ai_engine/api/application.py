@@ -20,7 +20,8 @@ from ai_engine.api.instruments import Instruments, Measured
 from ai_engine.api.lifetime import Lifetime, OpenArtifact
 from ai_engine.api.request_limits import RequestLimits
 from ai_engine.api.request_log import RequestLog
-from ai_engine.api.routes import jobs, models, operations, reports, train_predict
+from ai_engine.api.routes import jobs, models, operations, reports, schedules, train_predict
+from ai_engine.api.schedule_schemas import ScheduleRequest
 from ai_engine.api.security_headers import SecurityHeaders
 from ai_engine.version import __version__
 
@@ -76,8 +77,8 @@ def create_app(
     app.state = state
     state.lifetime = lifetime
     problems.install(app)
-    for router in (operations.router, train_predict.router, jobs.router, reports.router, models.router):
-        app.include_router(router)
+    for routes in (operations, train_predict, jobs, reports, models, schedules):
+        app.include_router(routes.router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # the way that FastAPI documents
     return app
 
@@ -91,6 +92,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             schemas.TrainRequest,
             schemas.ActivateRequest,
             schemas.PredictRequest,
+            ScheduleRequest,
             schemas.Problem,
         ):
             known[schema.__name__] = schema.model_json_schema()

@@ -13,6 +13,7 @@ from starlette.datastructures import State
 from ai_engine.api.health import Health
 from ai_engine.api.instruments import Instruments
 from ai_engine.api.service import Service
+from ai_engine.jobs.upkeep import JobUpkeep
 from ai_engine.jobs.workers import Workers
 from ai_engine.registry.registry import Registry
 from ai_engine.settings import Settings
@@ -63,15 +64,18 @@ class Lifetime:
             context = self._opened()
             registry, settings = context.__enter__()
             self._context = context
+            workers = Workers(registry.queue, settings)
             self._state.service = Service(
                 registry,
                 settings,
                 Health(registry),
-                Workers(registry.queue, settings),
+                workers,
+                JobUpkeep(registry, settings, workers.count > 0, workers.wake),
                 self._instruments,
                 model_directory(settings).sandbox,
             )
-            self._state.service.workers.start()
+            workers.start()
+            self._state.service.upkeep.start()
             return self._state.service  # type: ignore[no-any-return]  # a State holds anything
 
     def _start_until_exit(self) -> Service:
@@ -85,7 +89,9 @@ class Lifetime:
             atexit.unregister(self.stop)
             context, self._context = self._context, None
             if context is not None:
+                self._state.service.upkeep.stop()
                 self._state.service.workers.stop()
                 self._state.service.workers.join()
+                self._state.service.upkeep.join()
                 del self._state.service
                 context.__exit__(None, None, None)

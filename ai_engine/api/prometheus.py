@@ -55,6 +55,10 @@ def exposition(
     return generate_latest(now)
 
 
+# Schedules that are looked at: those with trouble come first.
+_SCHEDULES = 1000
+
+
 class _Present(Collector):
     """Reads every metric at the moment of a scrape."""
 
@@ -100,6 +104,10 @@ class _Present(Collector):
         with suppress(StorageError):  # what cannot be counted now is not told
             waiting = self._registry.queue.counts()[JobStatus.QUEUED]
             gauges["trainings_waiting"] = ("Trainings that wait for a worker.", waiting)
+            schedules, total = self._registry.schedules.told(_SCHEDULES)
+            troubled = sum(one.warning is not None for one in schedules)
+            gauges["schedules"] = ("Models that are trained again by themselves.", total)
+            gauges["schedules_troubled"] = ("Schedules without a source, or whose trainings fail.", troubled)
         for name, (about, value) in gauges.items():
             yield GaugeMetricFamily(f"ai_engine_{name}", about, float(value))
         for name, (about, value) in counters.items():

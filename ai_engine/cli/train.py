@@ -99,7 +99,7 @@ def train(
     """Train a model on rows, measure it on held-out rows, and save it as a new version."""
     if no_activate and if_better:
         raise typer.BadParameter("give --no-activate or --if-better, not both")
-    hyperparameters = _assignments(set_ or [])
+    hyperparameters = assignments(set_ or [])
     if horizon is not None:
         hyperparameters["horizon"] = horizon
     request = TrainingRequest.from_mapping(
@@ -109,7 +109,7 @@ def train(
             "target_columns": target or None,
             "time_column": time,
             "group_column": group,
-            "rename": dict(_pair(text, "--rename", "COLUMN=NAME") for text in rename or []),
+            "rename": dict(pair(text, "--rename", "COLUMN=NAME") for text in rename or []),
             "preset": preset,
             "validation_split": validation_split,
             "hyperparameters": hyperparameters,
@@ -161,11 +161,11 @@ def _file_of(data: str) -> Iterator[RowsFile]:
         yield RowsFile(kept.name, label="standard input" if data == "-" else data)
 
 
-def _assignments(given: list[str]) -> dict[str, Any]:
+def assignments(given: list[str]) -> dict[str, Any]:
     """Return ``NAME=VALUE`` texts as JSON values; a value that is not JSON is text."""
     found: dict[str, Any] = {}
     for text in given:
-        name, value = _pair(text, "--set", "NAME=VALUE")
+        name, value = pair(text, "--set", "NAME=VALUE")
         try:
             found[name] = json.loads(value)
         except ValueError:
@@ -173,7 +173,8 @@ def _assignments(given: list[str]) -> dict[str, Any]:
     return found
 
 
-def _pair(text: str, option: str, form: str) -> tuple[str, str]:
+def pair(text: str, option: str, form: str) -> tuple[str, str]:
+    """Return what stands on both sides of the first equals sign of an option's text."""
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise InvalidInputError(option, f"{text!r} is not of the form {form}")

@@ -15,6 +15,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
+from ai_engine.dashboard.schedules import planned
 from ai_engine.dashboard.summary import overview
 from ai_engine.registry.registry import Registry
 from ai_engine.version import __version__
@@ -72,6 +73,7 @@ def router(shown: Callable[[Request], Shown]) -> APIRouter:
             .get_template("models.html")
             .render(
                 seen=seen,
+                planned=planned(health),
                 health=health,
                 version=__version__,
                 address=f"{request.url.scheme}://{request.url.netloc}",

@@ -80,7 +80,7 @@ async def follow_job(
     job, events = await to_thread.run_sync(service.registry.queue.events, job_id, after)
     if job.status.is_ended and not events:
         return Response(status_code=204)  # by which a client knows not to ask again
-    follower = Follower(service.registry.queue, job_id, after)
+    follower = Follower(service.registry.queue, job_id, after, was_there=True)
     return StreamingResponse(job_events(service, follower), media_type="text/event-stream", headers=HEADERS)
 
 
