@@ -56,14 +56,15 @@ def planned(health: Mapping[str, Any]) -> list[Planned]:
 
 def _planned(one: Mapping[str, Any]) -> Planned:
     last = one["last"] or {}
+    following = _moment(one["next_at"]) or "once enough rows have come"
     return Planned(
         name=one["model_name"],
-        following=_moment(one["next_at"]) or "once enough rows have come",
+        following="once it can be read" if last.get("outcome") == "unreadable" else following,
         last=_TOLD.get(last.get("outcome", "")),
         at=_moment(last.get("at")),
         version=last.get("version"),
         active=last.get("active") is True,
-        because=one["warning"] or last.get("reason"),
+        because=last.get("reason") or one["warning"],
         bad=one["warning"] is not None,
     )
 
