@@ -274,7 +274,7 @@ class ModelManager:
     def get_training_history(self, name: str, version: str | None = None) -> list[TrainingRecord]:
         """Return the trainings of a model, or of one of its versions, newest first.
 
-        Those of a model have the attempts of jobs among them that made no version; `version` is None there,
+        Those of a model have the attempts among them that made no version; `version` is None there,
         and `error` says why. A model that has no version yet may have such.
         """
         return [run_entry(record) for record in self.registry.runs(name, version)]

@@ -32,6 +32,7 @@ from ai_engine.domain.entities import (
     Seal,
 )
 from ai_engine.domain.history import RunRecord
+from ai_engine.domain.jobs import Attempt
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.retention import Candidate, Policy
 from ai_engine.domain.search import EVERYTHING, Field, Position, Search
@@ -202,6 +203,23 @@ class Transaction(Snapshot, Protocol):
 
     def record_run(self, model_id: str, run: Run) -> None:
         """Append a training record. Raises ModelNotFoundError where there is no such version."""
+
+    def record_attempt(
+        self,
+        name: str,
+        attempt: Attempt,
+        hyperparameters: Mapping[str, Any],
+        model_id: str | None = None,
+    ) -> None:
+        """Append an attempt to train a model that was no job.
+
+        Parameters
+        ----------
+        hyperparameters : mapping
+            With which it was tried (JSON values).
+        model_id : str or None
+            The version that it made, whose newest training record this belongs to; None: it made none.
+        """
 
     def withdraw(self, version: ModelVersion, files: Iterable[str], at: datetime) -> None:
         """Drop a version that was just saved; where it is active, the one before it is again."""

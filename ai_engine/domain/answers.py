@@ -94,8 +94,8 @@ class Overview(TypedDict):
 class TrainingRecord(TypedDict):
     """One training of a model, or an attempt at one; `version` is None where it made none.
 
-    From `job_id` on it is told of trainings that were jobs, and None elsewhere; seconds are those of the
-    processor.
+    `job_id` is None of what was no job, and what comes behind it of what nobody kept account of. Seconds are
+    those of the processor; they and the memory are None where the process did other things besides.
     """
 
     name: str

@@ -21,7 +21,8 @@ from ai_engine.domain.errors import (
     VersionActiveError,
     VersionNotFoundError,
 )
-from ai_engine.domain.jobs import JobCompletion
+from ai_engine.domain.jobs import Attempt, JobCompletion
+from ai_engine.domain.names import check_name
 from ai_engine.domain.performance import ModelPerformance, checked
 from ai_engine.domain.retention import Policy
 from ai_engine.domain.schedules import Schedule
@@ -280,6 +281,13 @@ class Registry:
             lambda work: work.record_run(found.model_id, run),
             lambda: self._outage.record_run(found, run),
         )
+
+    def record_attempt(
+        self, name: str, attempt: Attempt, hyperparameters: Mapping[str, Any], model_id: str | None = None
+    ) -> None:
+        """Append an attempt to train a model that was no job, to its history; see protocol.Transaction."""
+        with self._outage.writing(self._actor) as work:
+            work.record_attempt(check_name(name), attempt, hyperparameters, model_id)
 
     def _write_or_wait(
         self, version: ModelVersion, write: Callable[[Transaction], None], wait: Callable[[], None]

@@ -23,6 +23,7 @@ from ai_engine.domain.errors import (
 )
 from ai_engine.domain.jobs import (
     MOST_DEATHS,
+    Attempt,
     Job,
     JobClaim,
     JobRows,
@@ -512,6 +513,33 @@ class JobQueueContract:
         with catalogue.write() as work:
             work.drop(added, [])
         assert [outcome for _, _, outcome in seen()] == [Outcome.HANDED_BACK, Outcome.DIED, Outcome.FAILED]
+
+    def test_a_training_that_was_no_job_is_in_the_history_too(self, open_catalogue: OpenCatalogue) -> None:
+        """With its version, or behind what there was."""
+        catalogue = open_catalogue()
+        at = datetime(2026, 1, 1, tzinfo=UTC)
+        failed = Attempt(1, "process 5", "host", at, at, Outcome.FAILED, "no rows", Usage(1.5, 1000))
+        made = replace(failed, outcome=Outcome.COMPLETED, error=None)
+        saved = replace(saved_version(), run=Run(at, at, 7, {"alpha": 1.0}))
+        with catalogue.write() as work:
+            work.record_attempt("cpu", failed, {"alpha": 0.5})
+            work.add(saved, b"x", "/models/cpu.pkl")
+            work.record_attempt("cpu", made, {"alpha": 1.0}, saved.model_id)
+            work.record_attempt("cpu", failed, {"alpha": 2.0})
+            work.record_attempt("memory", failed, {})
+        with open_catalogue().read() as snapshot:
+            found = snapshot.runs("cpu")
+            assert [(one.version, one.attempt, one.job_id) for one in found] == [
+                (None, failed, None),
+                ("1.0.0", made, None),
+                (None, failed, None),
+            ]
+            assert [dict(one.run.hyperparameters) for one in found] == [
+                {"alpha": 2.0},
+                {"alpha": 1.0},
+                {"alpha": 0.5},
+            ]
+            assert len(snapshot.runs("memory")) == 1
 
     def test_a_history_keeps_the_newest_attempts_that_made_nothing(
         self, open_catalogue: OpenCatalogue, monkeypatch: pytest.MonkeyPatch

@@ -66,6 +66,22 @@ def test_an_attempt_that_made_nothing_is_listed(command: Command, tmp_path: Path
     assert "failed" in command("schedules", "show", "cpu").out
 
 
+def test_a_training_that_was_no_job_is_listed(command: Command, data: Path, tmp_path: Path) -> None:
+    short = tmp_path / "short.json"
+    short.write_text(json.dumps(telemetry(5)))
+    for path, code in ((short, 1), (data, 0)):
+        assert command("train", *KIND, "--name", "cpu", "--data", path).code == code
+    newest, oldest = command("models", "trainings", "cpu", "--json").json()["training_history"]
+    assert (newest["version"], newest["outcome"], newest["error"]) == ("1.0.0", "completed", None)
+    assert (oldest["version"], oldest["outcome"]) == (None, "failed")
+    assert oldest["error"]
+    for one in (newest, oldest):
+        assert one["host"]
+        assert one["job_id"] is None
+        assert one["cpu_seconds"] > 0
+        assert one["peak_memory_bytes"] > 10_000_000
+
+
 @pytest.mark.parametrize(
     ("words", "code", "part"),
     [

@@ -62,15 +62,16 @@ JOB_TABLES = (
     ) WITHOUT ROWID
     """,
 )
-# Every claim of a job, and what became of it: for the length of the job, then in the history of its model.
-# `job` is its id, `hyperparameters` JSON. `run` is the row of training_history that it made, `behind` the
-# newest one there was when it ended without any, which is its place among them.
+# Every claim of a job, and what became of it: for the length of the job, then in the history of its model;
+# and every training that was no job. `job` is the id of one, `hyperparameters` JSON. `run` is the row of
+# training_history that it made, `behind` the newest one there was when it ended: the place of one that made
+# none.
 ATTEMPT_TABLES = (
     """
     CREATE TABLE engine_attempts (
         seq INTEGER PRIMARY KEY,
         model_name TEXT NOT NULL,
-        job TEXT NOT NULL,
+        job TEXT,
         attempt INTEGER NOT NULL,
         worker TEXT NOT NULL,
         host TEXT NOT NULL,

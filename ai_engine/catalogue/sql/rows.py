@@ -199,4 +199,4 @@ def run_of(row: SqlRow) -> RunRecord:
         hyperparameters=parsed(hyperparameters, dict),
         validation_score=number_of(score),
     )
-    return RunRecord(name, version, run, job_id, None if job_id is None else attempt_of(attempt))
+    return RunRecord(name, version, run, job_id, None if attempt[0] is None else attempt_of(attempt))

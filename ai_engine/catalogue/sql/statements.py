@@ -169,6 +169,14 @@ REPORT = """
     SELECT x.report FROM training_history t JOIN engine_reports x ON x.run = t.id
     WHERE t.model_id = :model_id ORDER BY t.id DESC LIMIT 1
 """
+ADD_ATTEMPT = """
+    INSERT INTO engine_attempts (model_name, attempt, worker, host, hyperparameters, started_at, ended_at,
+                                 outcome, error, cpu_seconds, peak_memory, run, behind)
+    VALUES (:name, :attempt, :worker, :host, :hyperparameters, :started, :ended, :outcome, :error, :cpu,
+            :peak,
+            (SELECT MAX(t.id) FROM training_history t WHERE t.model_id = :model_id),
+            (SELECT COALESCE(MAX(t.id), 0) FROM training_history t))
+"""
 _ATTEMPT = """
     a.job, a.attempt, a.worker, a.host, a.started_at, a.ended_at, a.outcome, a.error, a.cpu_seconds,
     a.peak_memory

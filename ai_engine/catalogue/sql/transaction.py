@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 from ai_engine.catalogue.sql import listing, statements
 from ai_engine.catalogue.sql.dialect import SQLITE, Dialect
@@ -30,6 +31,7 @@ from ai_engine.domain.entities import (
     Seal,
 )
 from ai_engine.domain.errors import ModelNotFoundError, NoPreviousVersionError, VersionExistsError
+from ai_engine.domain.jobs import Attempt
 from ai_engine.domain.json_values import to_json
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.search import Field
@@ -244,6 +246,31 @@ class SqlTransaction(SqlSnapshot):
                 "INSERT INTO engine_reports (run, report) VALUES (:run, :report)",
                 {"run": rows[0][0], "report": to_json("report", run.report)},
             )
+
+    def record_attempt(
+        self,
+        name: str,
+        attempt: Attempt,
+        hyperparameters: Mapping[str, Any],
+        model_id: str | None = None,
+    ) -> None:
+        self._execute(
+            statements.ADD_ATTEMPT,
+            {
+                "name": name,
+                "attempt": attempt.attempt,
+                "worker": attempt.worker,
+                "host": attempt.host,
+                "hyperparameters": to_json("hyperparameters", hyperparameters),
+                "started": clock.to_text(attempt.started_at),
+                "ended": attempt.ended_at and clock.to_text(attempt.ended_at),
+                "outcome": attempt.outcome and attempt.outcome.value,
+                "error": attempt.error,
+                "cpu": attempt.usage.cpu_seconds,
+                "peak": attempt.usage.peak_memory,
+                "model_id": model_id,
+            },
+        )
 
     def withdraw(self, version: ModelVersion, files: Iterable[str], at: datetime) -> None:
         model = self._model(version.name)
