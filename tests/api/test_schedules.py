@@ -92,6 +92,11 @@ def test_without_a_directory_of_sources_none_can_be_set(tmp_path: Path, sources:
         }
 
 
+def test_a_directory_of_sources_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with serving(tmp_path / "models", workers=0, sources=str(tmp_path / "nowhere")) as server:
+        assert "does not exist" in problem(put(server), 403)["detail"]
+
+
 @pytest.mark.parametrize(
     "source",
     [

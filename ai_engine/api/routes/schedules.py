@@ -114,7 +114,15 @@ def _sources(settings: Settings) -> str:
             f"over HTTP: start the server with {variable('sources')}=DIRECTORY, or set the schedule on its "
             "machine with `ai-engine schedules set`",
         )
-    return os.path.realpath(settings.sources)
+    directory = os.path.realpath(settings.sources)
+    if not os.path.isdir(directory):
+        raise RefusedError(
+            403,
+            "source-not-allowed",
+            f"the directory that the operator named in {variable('sources')} does not exist, so no source "
+            "can be set over HTTP",
+        )
+    return directory
 
 
 @router.delete(
