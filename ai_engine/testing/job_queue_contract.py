@@ -513,6 +513,14 @@ class JobQueueContract:
         with catalogue.write() as work:
             work.drop(added, [])
         assert [outcome for _, _, outcome in seen()] == [Outcome.HANDED_BACK, Outcome.DIED, Outcome.FAILED]
+        with catalogue.write() as work:
+            assert [one.outcome for one in work.jobs.attempts(again.job_id)] == [
+                Outcome.DIED,
+                Outcome.COMPLETED,
+            ]
+            work.jobs.forget(-LEASE, -LEASE)
+            # It goes with its version, and what made none stays.
+            assert [one.outcome for one in work.jobs.attempts(again.job_id)] == [Outcome.DIED]
 
     def test_a_training_that_was_no_job_is_in_the_history_too(self, open_catalogue: OpenCatalogue) -> None:
         """With its version, or behind what there was."""
@@ -556,6 +564,13 @@ class JobQueueContract:
             newest = [one.job_id for one in work.jobs.page(limit=2)]
             assert work.jobs.forget(-LEASE, -LEASE) == 5
             assert [one.job_id for one in work.runs("cpu")] == newest
+            failed = Attempt(
+                1, "process 5", "host", datetime.now(UTC), datetime.now(UTC), Outcome.FAILED, "no"
+            )
+            for _ in range(3):  # that were no jobs
+                work.record_attempt("cpu", failed, {})
+            assert work.jobs.forget(-LEASE, -LEASE) == 0
+            assert [one.job_id for one in work.runs("cpu")] == [None, None]
             assert len(work.runs("memory")) == 1
 
     def test_an_unknown_claim_is_no_claim(self, open_catalogue: OpenCatalogue) -> None:

@@ -410,6 +410,15 @@ def test_who_is_overtaken_while_it_reads_leaves_nothing(
     assert list(artifacts.glob("*")) == []
 
 
+def test_who_comes_second_reads_nothing(scheduled: Scheduled, monkeypatch: pytest.MonkeyPatch) -> None:
+    scheduled.put(every="1h")
+    (seen,) = scheduled.registry.schedules.due()
+    assert scheduled.registry.schedules.hold(seen.turn, 60.0)
+    monkeypatch.setattr(scheduling, "examine", pytest.fail)
+    assert not scheduled.looker._do(seen)
+    assert scheduled.now().last is None
+
+
 def test_one_schedule_that_cannot_be_done_stops_no_other(
     scheduled: Scheduled, caplog: pytest.LogCaptureFixture
 ) -> None:

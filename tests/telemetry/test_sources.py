@@ -170,6 +170,8 @@ def test_nothing_outside_of_the_directory_is_read(tmp_path: Path) -> None:
     ):
         with pytest.raises(InvalidInputError, match="does not lie in"):
             read(pattern)
+        with pytest.raises(InvalidInputError, match="does not lie in"):  # and before anything is opened
+            files_of(Source(f"{inside}/{pattern}", Selection.ALL, str(inside)))
 
 
 def test_a_link_that_is_put_in_the_place_of_a_file_is_not_followed(

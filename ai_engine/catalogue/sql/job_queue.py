@@ -148,21 +148,21 @@ class SqlJobQueue(SqlAttempts):
         )
         for (seq,) in released:
             self._release_rows(seq)
-        forgotten = self._execute(f"SELECT seq, token FROM engine_jobs WHERE {ended}", {"age": -jobs_after})
-        for seq, token in forgotten:
+        forgotten = self._execute(f"SELECT seq FROM engine_jobs WHERE {ended}", {"age": -jobs_after})
+        for (seq,) in forgotten:
             self._release_rows(seq)
             self._execute("DELETE FROM engine_job_events WHERE job = :seq", {"seq": seq})
             self._execute("DELETE FROM engine_jobs WHERE seq = :seq", {"seq": seq})
-            # What made no version stays in the history of its model, and so does what made one that is there.
-            self._execute(
-                "DELETE FROM engine_attempts WHERE job = :job AND run IS NULL AND outcome = :completed",
-                {"job": id_of(seq, token), "completed": Outcome.COMPLETED.value},
-            )
-        if forgotten:
-            self._execute(
-                "DELETE FROM engine_attempts WHERE seq IN (SELECT seq FROM (SELECT seq, ROW_NUMBER() OVER "
-                "(PARTITION BY model_name ORDER BY seq DESC) AS place FROM engine_attempts "
-                "WHERE run IS NULL AND outcome IS NOT NULL) old WHERE place > :most)",
-                {"most": MOST_ATTEMPTS},
-            )
+        # What made no version stays in the history of its model, and so does what made one that is there.
+        self._execute(
+            "DELETE FROM engine_attempts WHERE run IS NULL AND outcome = :completed "
+            f"AND ended_at < {self._dialect.later(':age')}",
+            {"completed": Outcome.COMPLETED.value, "age": -jobs_after},
+        )
+        self._execute(
+            "DELETE FROM engine_attempts WHERE seq IN (SELECT seq FROM (SELECT seq, ROW_NUMBER() OVER "
+            "(PARTITION BY model_name ORDER BY seq DESC) AS place FROM engine_attempts "
+            "WHERE run IS NULL AND outcome IS NOT NULL) old WHERE place > :most)",
+            {"most": MOST_ATTEMPTS},
+        )
         return len(forgotten)
