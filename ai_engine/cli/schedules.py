@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
 from ai_engine.cli.options import QUEUE, STORAGE, AsJson, Name, with_settings
 from ai_engine.cli.output import print_facts, print_json, print_table
-from ai_engine.cli.train import assignments, pair
+from ai_engine.cli.training_options import (
+    GroupColumn,
+    Horizon,
+    Hyperparameters,
+    Preset,
+    Rename,
+    Target,
+    TimeColumn,
+    ValidationSplit,
+    fields,
+)
 from ai_engine.domain.answers import ScheduleAnswer
 from ai_engine.domain.schedules import Selection, told_interval
 from ai_engine.settings import Settings
-from ai_engine.telemetry.presets import PRESETS
 from ai_engine.training.kinds import BUILT_IN
 
 app = typer.Typer(
@@ -98,32 +107,14 @@ def set_schedule(
             show_default=False,
         ),
     ] = None,
-    target: Annotated[
-        list[str] | None, typer.Option(help="Column to predict; may be given again.", show_default=False)
-    ] = None,
-    time: Annotated[
-        str | None, typer.Option("--time-column", help="The column that says when.", show_default=False)
-    ] = None,
-    group: Annotated[
-        str | None,
-        typer.Option("--group-column", help="The column that says of which machine.", show_default=False),
-    ] = None,
-    rename: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COLUMN=NAME", help="Another name for a column; may be given again."),
-    ] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(help=f"Whose names of columns are known: {', '.join(PRESETS)}.", show_default=False),
-    ] = None,
-    validation_split: Annotated[float, typer.Option(help="Share of the rows to measure on.")] = 0.2,
-    horizon: Annotated[
-        int | None, typer.Option(help="Steps that a forecast reaches.", show_default=False)
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A hyperparameter; may be given again."),
-    ] = None,
+    target: Target = None,
+    time: TimeColumn = None,
+    group: GroupColumn = None,
+    rename: Rename = None,
+    preset: Preset = None,
+    validation_split: ValidationSplit = 0.2,
+    horizon: Horizon = None,
+    set_: Hyperparameters = None,
     activate: Annotated[
         str,
         typer.Option(
@@ -143,24 +134,9 @@ def set_schedule(
 
     if activate not in _ACTIVATE:
         raise typer.BadParameter(f"--activate is one of {', '.join(_ACTIVATE)}, not {activate!r}")
-    hyperparameters = assignments(set_ or [])
-    if horizon is not None:
-        hyperparameters["horizon"] = horizon
-    given: dict[str, Any] = {  # JSON values
-        "source": os.path.abspath(source),
-        "every": every,
-        "rows": rows,
-        "files": files,
-        "model_type": model_type,
-        "target_columns": target or None,
-        "time_column": time,
-        "group_column": group,
-        "rename": dict(pair(text, "--rename", "COLUMN=NAME") for text in rename or []),
-        "preset": preset,
-        "validation_split": validation_split,
-        "hyperparameters": hyperparameters,
-        "activate": _MEANT.get(activate, activate),
-    }
+    meant = _MEANT.get(activate, activate)
+    asked = fields(model_type, target, time, group, rename, preset, validation_split, horizon, set_, meant)
+    given = {**asked, "source": os.path.abspath(source), "every": every, "rows": rows, "files": files}
     with open_registry(settings) as registry:
         schedule = registry.schedules.put(new_schedule(registry, name, given))
     _tell(schedule_shape(schedule), as_json)
