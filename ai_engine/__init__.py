@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ai_engine.domain.errors import IdempotencyKeyReusedError as IdempotencyKeyReusedError
     from ai_engine.domain.errors import InvalidInputError as InvalidInputError
     from ai_engine.domain.errors import InvalidNameError as InvalidNameError
+    from ai_engine.domain.errors import JobLostError as JobLostError
     from ai_engine.domain.errors import JobNotFoundError as JobNotFoundError
     from ai_engine.domain.errors import JobStateError as JobStateError
     from ai_engine.domain.errors import KeyExistsError as KeyExistsError
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from ai_engine.domain.errors import QueueFullError as QueueFullError
     from ai_engine.domain.errors import ReentrantCallError as ReentrantCallError
     from ai_engine.domain.errors import RegistryNotFoundError as RegistryNotFoundError
+    from ai_engine.domain.errors import ScheduleChangedError as ScheduleChangedError
+    from ai_engine.domain.errors import ScheduleNotFoundError as ScheduleNotFoundError
     from ai_engine.domain.errors import SerializationError as SerializationError
     from ai_engine.domain.errors import SignatureError as SignatureError
     from ai_engine.domain.errors import SigningKeyError as SigningKeyError
@@ -50,13 +53,12 @@ _MODELS = frozenset(("ModelManager", "ModelPerformance"))
 _ERRORS = frozenset(
     (
         "AIEngineError ArtifactCorruptedError BackupError CatalogueCorruptedError CatalogueMismatchError "
-        "CatalogueUnavailableError ClosedError ConflictError IdempotencyKeyReusedError "
-        "InvalidInputError InvalidNameError JobNotFoundError JobStateError KeyExistsError "
-        "KeyNotFoundError LeaseLostError "
-        "MissingDependencyError ModelLoadError ModelNotFoundError NewerCatalogueError "
+        "CatalogueUnavailableError ClosedError ConflictError IdempotencyKeyReusedError InvalidInputError "
+        "InvalidNameError JobLostError JobNotFoundError JobStateError KeyExistsError KeyNotFoundError "
+        "LeaseLostError MissingDependencyError ModelLoadError ModelNotFoundError NewerCatalogueError "
         "NoPreviousVersionError OutcomeUnknownError QueueFullError ReentrantCallError "
-        "RegistryNotFoundError SerializationError SignatureError SigningKeyError StorageError "
-        "StorageFullError TrainingFailedError "
+        "RegistryNotFoundError ScheduleChangedError ScheduleNotFoundError SerializationError "
+        "SignatureError SigningKeyError StorageError StorageFullError TrainingFailedError "
         "UnsafeDirectoryError VersionActiveError VersionExistsError VersionNotFoundError"
     ).split()
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +21,7 @@ from ai_engine.domain.answers import (
     Overview,
     Pin,
     Pointer,
+    ScheduleAnswer,
     TrainingRecord,
 )
 from ai_engine.domain.entities import PointerMove, Run, SavedVersion
@@ -271,7 +272,11 @@ class ModelManager:
         self.registry.record_run(name, version, _run(training_info))
 
     def get_training_history(self, name: str, version: str | None = None) -> list[TrainingRecord]:
-        """Return the training records of a model, or of one of its versions, newest first."""
+        """Return the trainings of a model, or of one of its versions, newest first.
+
+        Those of a model have the attempts among them that made no version; `version` is None there,
+        and `error` says why. A model that has no version yet may have such.
+        """
         return [run_entry(record) for record in self.registry.runs(name, version)]
 
     def get_model_info(
@@ -512,6 +517,117 @@ class ModelManager:
             preset=preset,
         )
         return submitted(self.registry, self._settings, request, data)
+
+    def schedule(
+        self,
+        name: str,
+        source: str | os.PathLike[str],
+        *,
+        every: str | float | timedelta | None = None,
+        rows: int | None = None,
+        files: str = "newest",
+        model_type: str | None = None,
+        target_columns: Sequence[str] | None = None,
+        time_column: str | None = None,
+        group_column: str | None = None,
+        validation_split: float = 0.2,
+        hyperparameters: Mapping[str, Any] | None = None,
+        activate: bool | str = "if_better",
+        rename: Mapping[str, str] | None = None,
+        preset: str | None = None,
+    ) -> ScheduleAnswer:
+        """Have a model trained again by itself, from files that are read anew each time.
+
+        Whoever runs workers, ``ai-engine serve`` or ``ai-engine worker``, asks for the trainings, each once.
+        It is due at once where the model had no schedule. A time that was missed is made up for once.
+
+        Parameters
+        ----------
+        name : str
+            The model; it may have no version yet.
+        source : path
+            A file, or a pattern of such: ``*``, ``?``, ``[…]``, ``**``, and ``{date}`` or ``{date:%Y%m%d}``
+            for a date in the name.
+        every : str, float or timedelta, optional
+            How often, such as ``"6h"`` or ``"30d"``; a number is of seconds. Nothing is trained where the
+            files hold what the last version was trained on.
+        rows : int, optional
+            Train, and before that time has come, once so many new rows have come.
+        files : str
+            ``newest``: the file with the latest date in its name, or the one that was changed last; ``all``:
+            all that fit, as one table.
+        model_type : str, optional
+            Default: that of the newest version.
+        activate : bool, "if_better" or "always"
+            Unlike elsewhere, what is not better than the active version does not take its place.
+
+        Other parameters are those of `train`.
+
+        Returns
+        -------
+        dict
+            As ``GET /models/{name}/schedule`` answers.
+
+        Raises
+        ------
+        InvalidInputError
+            The settings cannot be used, or neither `every` nor `rows` is given.
+        StorageError
+            The schedule cannot be stored.
+        """
+        from ai_engine.jobs.schedules import new_schedule  # rarely needed, and slow to import
+        from ai_engine.jobs.shapes import schedule_shape
+
+        given = {
+            "source": os.path.abspath(os.fspath(source)),
+            "every": every,
+            "rows": rows,
+            "files": files,
+            "model_type": model_type,
+            "target_columns": target_columns,
+            "time_column": time_column,
+            "group_column": group_column,
+            "validation_split": validation_split,
+            "hyperparameters": hyperparameters,
+            "activate": activate,
+            "rename": rename,
+            "preset": preset,
+        }
+        new = new_schedule(self.registry, name, given)
+        return schedule_shape(self.registry.schedules.put(new))
+
+    def unschedule(self, name: str) -> None:
+        """Have a model trained no more by itself; a training that was asked for goes on.
+
+        Raises
+        ------
+        ScheduleNotFoundError
+            The model has no schedule.
+        """
+        self.registry.schedules.remove(name)
+
+    def schedules(self) -> list[ScheduleAnswer]:
+        """Return every schedule, by the names of the models, with what came of its last time."""
+        from ai_engine.jobs.shapes import schedule_shape  # rarely needed, and slow to import
+
+        return [schedule_shape(schedule) for schedule in self.registry.schedules.page()]
+
+    def run_schedule(self, name: str) -> JobHandle:
+        """Ask for a training as a schedule says, now, whatever has come to its source; return its job.
+
+        Raises
+        ------
+        ScheduleNotFoundError
+            The model has no schedule.
+        JobStateError
+            The training that was asked for before has not ended.
+        InvalidInputError
+            The source cannot be read.
+        """
+        from ai_engine.jobs.handle import JobHandle  # rarely needed, and slow to import
+        from ai_engine.jobs.schedules import run_now
+
+        return JobHandle(self.registry, run_now(self.registry, self._settings, name).job_id)
 
     def predict(
         self,

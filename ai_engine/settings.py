@@ -43,6 +43,7 @@ class Settings:
     training_memory: int | None = None
     workers: int | None = None
     queue: int = 1000
+    sources: str | None = None
     verify_rate: float = 8e6
     cleanup_keep: int | None = None
     cleanup_every: float = 86400.0
@@ -77,6 +78,7 @@ ABOUT = {
     "training_memory": "Bytes of memory that a training of a job may take. Default: no limit.",
     "workers": "Trainings that run at once in `serve` and `worker`; 0: none. Default: as many as cores.",
     "queue": "Trainings that may wait.",
+    "sources": "Directory of the files that schedules set over HTTP train on. Default: none can be set.",
     "verify_rate": "Bytes a second at which `serve` re-reads artifacts to find rot; 0: never.",
     "cleanup_keep": "Versions of each model that `serve` keeps when it cleans up. Default: no clean-up.",
     "cleanup_every": "Seconds between two clean-ups of `serve`.",

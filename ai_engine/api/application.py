@@ -24,8 +24,18 @@ from ai_engine.api.lifetime import Lifetime, OpenArtifact
 from ai_engine.api.request_limits import RequestLimits
 from ai_engine.api.request_log import RequestLog
 from ai_engine.api.rights import RIGHTS, authorize
-from ai_engine.api.routes import audit, jobs, models, operations, reports, sign_in, train_predict
+from ai_engine.api.routes import (
+    audit,
+    jobs,
+    models,
+    operations,
+    reports,
+    schedules,
+    sign_in,
+    train_predict,
+)
 from ai_engine.api.routes.openapi import tell_rights
+from ai_engine.api.schedule_schemas import ScheduleRequest
 from ai_engine.api.security_headers import SecurityHeaders
 from ai_engine.version import __version__
 
@@ -93,6 +103,7 @@ def create_app(
         jobs.router,
         reports.router,
         models.router,
+        schedules.router,
     ):
         include(app, router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # the way that FastAPI documents
@@ -118,6 +129,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             schemas.TrainRequest,
             schemas.ActivateRequest,
             schemas.PredictRequest,
+            ScheduleRequest,
             schemas.Problem,
         ):
             known[schema.__name__] = schema.model_json_schema()

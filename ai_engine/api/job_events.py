@@ -8,7 +8,8 @@ from typing import Final
 from anyio import current_time, sleep, to_thread
 
 from ai_engine.api.service import Service
-from ai_engine.domain.errors import StorageError
+from ai_engine.domain.error_codes import code_of
+from ai_engine.domain.errors import JobLostError, StorageError
 from ai_engine.domain.jobs import Job, JobEvent
 from ai_engine.jobs.shapes import event_shape
 from ai_engine.jobs.waiting import LOOK, Follower
@@ -29,6 +30,9 @@ async def job_events(service: Service, follower: Follower, silence: float = SILE
                 job, events = await to_thread.run_sync(follower.look)
             except StorageError:
                 pass  # a database that is down for a while
+            except JobLostError as error:
+                yield _lost(error)
+                return
             else:
                 for event in events:
                     yield _written(event, job)
@@ -41,6 +45,16 @@ async def job_events(service: Service, follower: Follower, silence: float = SILE
             yield ": nothing new\n\n"
             told = current_time()
         await sleep(LOOK)
+
+
+def _lost(error: JobLostError) -> str:
+    """Return the end of a job that the database knows no more; it has no number, as nothing follows it."""
+    told = {
+        "job_id": error.job_id,
+        "status": "failed",
+        "error": {"code": code_of(type(error)), "detail": str(error), "field": None},
+    }
+    return f"event: failed\ndata: {to_json(told)}\n\n"
 
 
 def _written(event: JobEvent, job: Job) -> str:

@@ -17,6 +17,7 @@ from ai_engine.api.instruments import Instruments
 from ai_engine.api.rates import Rates
 from ai_engine.api.service import Service
 from ai_engine.api.sessions import Sessions
+from ai_engine.jobs.upkeep import JobUpkeep
 from ai_engine.jobs.workers import Workers
 from ai_engine.registry.registry import Registry
 from ai_engine.settings import Settings, variable
@@ -69,11 +70,13 @@ class Lifetime:
             self._context = context
             keyring = open_keyring(registry, settings)
             networks = parse_networks(variable("open_to"), settings.open_to)
+            workers = Workers(registry.queue, settings)
             self._state.service = Service(
                 registry,
                 settings,
                 Health(registry),
-                Workers(registry.queue, settings),
+                workers,
+                JobUpkeep(registry, settings, workers.count > 0, workers.wake),
                 self._instruments,
                 model_directory(settings).sandbox,
                 keyring,
@@ -82,7 +85,8 @@ class Lifetime:
                 Rates(settings.rate_limit),
                 Refusals(registry.catalogue),
             )
-            self._state.service.workers.start()
+            workers.start()
+            self._state.service.upkeep.start()
             return self._state.service  # type: ignore[no-any-return]  # a State holds anything
 
     def _start_until_exit(self) -> Service:
@@ -96,7 +100,9 @@ class Lifetime:
             atexit.unregister(self.stop)
             context, self._context = self._context, None
             if context is not None:
+                self._state.service.upkeep.stop()
                 self._state.service.workers.stop()
                 self._state.service.workers.join()
+                self._state.service.upkeep.join()
                 del self._state.service
                 context.__exit__(None, None, None)

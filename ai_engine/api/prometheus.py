@@ -55,6 +55,10 @@ def exposition(
     return generate_latest(now)
 
 
+# Schedules that are looked at: those with trouble come first.
+_SCHEDULES = 1000
+
+
 class _Present(Collector):
     """Reads every metric at the moment of a scrape."""
 
@@ -112,6 +116,10 @@ class _Present(Collector):
             if seal is not None:
                 signed.add_metric((seal.head.digest,), seal.head.seq)
             yield signed
+            schedules, total = self._registry.schedules.told(_SCHEDULES)
+            troubled = sum(one.warning is not None for one in schedules)
+            gauges["schedules"] = ("Models that are trained again by themselves.", total)
+            gauges["schedules_troubled"] = ("Schedules without a source, or whose trainings fail.", troubled)
         for name, (about, value) in gauges.items():
             yield GaugeMetricFamily(f"ai_engine_{name}", about, float(value))
         for name, (about, value) in counters.items():

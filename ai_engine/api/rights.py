@@ -80,6 +80,11 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "roll_back": Right((Scope.OPERATE,)),
     "delete": Right((Scope.OPERATE,)),
     "clean_up": Right((Scope.OPERATE,), Models.ALL),
+    "list_schedules": Right((Scope.READ,), Models.THEIRS),
+    "show_schedule": Right((Scope.READ,)),
+    "set_schedule": Right((Scope.TRAIN,)),
+    "remove_schedule": Right((Scope.TRAIN,)),
+    "run_schedule": Right((Scope.TRAIN,)),
     "audit_log": Right((Scope.ADMIN,), Models.ALL),
 }
 

@@ -187,15 +187,23 @@ class TrainReply(Reply):
 
 
 class Run(Reply):
-    """One training attempt."""
+    """One training, or an attempt at one that made no version."""
 
     name: str
-    version: str
+    version: str | None = Field(description="What it made.")
     started: str | None
     completed: str | None
     dataset_size: int | None
     hyperparameters: dict[str, Any]
     validation_score: float | None
+    job_id: str | None = Field(description="The job, which can be looked up for a week; others have none.")
+    attempt: int | None
+    outcome: Literal["completed", "failed", "cancelled", "handed back", "died"] | None
+    error: str | None = Field(description="Why it made no version.")
+    ended: str | None
+    host: str | None
+    cpu_seconds: float | None
+    peak_memory_bytes: int | None
 
 
 class Version(Reply):
@@ -236,6 +244,14 @@ class VersionsReply(Reply):
     model_name: str
     versions: list[VersionWithHistory]
     total_versions: int
+    attempts_without_version: list[Run] = Field(description="Newest first, at most a thousand.")
+
+
+class TrainingsReply(Reply):
+    """Every training of a model, newest first, and every attempt that made no version."""
+
+    model_name: str
+    training_history: list[Run]
 
 
 class SystemInfo(Reply):
@@ -402,6 +418,26 @@ class Persistence(Reply):
     journal: str | None
 
 
+class LastOutcome(Reply):
+    """What came of the last time that a schedule was due."""
+
+    outcome: Literal["queued", "completed", "failed", "cancelled", "unchanged", "skipped", "unreadable"]
+    at: str
+    version: str | None
+    active: bool | None
+    reason: str | None = Field(description="Why the version is active or not, or why there is none.")
+    job_id: str | None
+
+
+class ScheduleAtAGlance(Reply):
+    """A schedule, in the health of the engine."""
+
+    model_name: str
+    next_at: str | None
+    last: LastOutcome | None
+    warning: str | None
+
+
 class HealthReply(Reply):
     """The health of the engine."""
 
@@ -410,6 +446,10 @@ class HealthReply(Reply):
     uptime_seconds: float
     persistence: Persistence
     active_models: dict[str, str]
+    schedules: list[ScheduleAtAGlance] | None = Field(
+        description="A hundred at most, first those with a warning; null while the database cannot be read."
+    )
+    warnings: list[str] = Field(description="What somebody should do something about.")
 
 
 class LiveReply(Reply):

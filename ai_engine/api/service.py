@@ -22,6 +22,7 @@ from ai_engine.api.rights import principal_of
 from ai_engine.api.sessions import Sessions
 from ai_engine.domain.errors import VersionNotFoundError
 from ai_engine.files.sandbox import Sandbox
+from ai_engine.jobs.upkeep import JobUpkeep
 from ai_engine.jobs.workers import Workers
 from ai_engine.registry.registry import Registry
 from ai_engine.settings import Settings, is_address, is_loopback
@@ -38,6 +39,7 @@ class Service:
     settings: Settings
     health: Health
     workers: Workers
+    upkeep: JobUpkeep
     instruments: Instruments
     # Where the rows of a training are while they come in and until it is done.
     uploads: Sandbox

@@ -71,7 +71,7 @@ async def finished(service: Service, job: Job) -> TrainingResult:
     AIEngineError
         What the training raised.
     """
-    follower = Follower(service.registry.queue, job.job_id)
+    follower = Follower(service.registry.queue, job.job_id, was_there=True)
     while True:
         if follower.changed():
             try:

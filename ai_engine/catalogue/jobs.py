@@ -43,7 +43,7 @@ class Jobs(Protocol):
         """Return what happened to a job after an event, oldest first."""
 
     def attempts(self, job_id: str) -> list[Attempt]:
-        """Return the attempts to do a job, the first one first."""
+        """Return the attempts to do a job, the first one first; also once the job itself is forgotten."""
 
     def needs(self, digest: Digest) -> bool:
         """Tell whether a job may yet be done with these bytes."""

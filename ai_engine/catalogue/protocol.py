@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ai_engine.catalogue.access import AuditLog, AuditTrail, Keys, KeyStore
 from ai_engine.catalogue.jobs import JobQueue, Jobs
+from ai_engine.catalogue.schedules import ScheduleBook, Schedules
 from ai_engine.domain.answers import ModelInfo, VersionInfo
 from ai_engine.domain.entities import (
     Activation,
@@ -29,9 +30,10 @@ from ai_engine.domain.entities import (
     ModelVersion,
     NewVersion,
     Run,
-    RunRecord,
     Seal,
 )
+from ai_engine.domain.history import RunRecord
+from ai_engine.domain.jobs import Attempt
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.retention import Candidate, Policy
 from ai_engine.domain.search import EVERYTHING, Field, Position, Search
@@ -61,6 +63,10 @@ class Snapshot(Protocol):
     @property
     def audit(self) -> AuditTrail:
         """Who changed what."""
+
+    @property
+    def schedules(self) -> Schedules:
+        """The schedules by which models are trained again."""
 
     def find(self, name: str, version: str | None = None) -> ModelVersion | None:
         """Return a version, or the active one."""
@@ -109,7 +115,10 @@ class Snapshot(Protocol):
         """Return the measurement that was recorded last."""
 
     def runs(self, name: str, version: str | None = None) -> list[RunRecord]:
-        """Return the training records of a model or of one version, newest first, without their reports."""
+        """Return the training records of a model or of one version, newest first, without their reports.
+
+        Those of a model have its attempts that made no version among them, in the order of their ends.
+        """
 
     def report(self, model_id: str) -> Mapping[str, Any] | None:
         """Return what the last training of a version measured in detail (JSON values); None without one."""
@@ -169,6 +178,10 @@ class Transaction(Snapshot, Protocol):
     def audit(self) -> AuditLog:
         """Who changed what."""
 
+    @property
+    def schedules(self) -> ScheduleBook:
+        """The schedules by which models are trained again."""
+
     def next_number(self, name: str) -> str:
         """Return the number of the next version of a model: the highest one, its patch raised by one."""
 
@@ -207,6 +220,23 @@ class Transaction(Snapshot, Protocol):
 
     def record_run(self, model_id: str, run: Run) -> None:
         """Append a training record. Raises ModelNotFoundError where there is no such version."""
+
+    def record_attempt(
+        self,
+        name: str,
+        attempt: Attempt,
+        hyperparameters: Mapping[str, Any],
+        model_id: str | None = None,
+    ) -> None:
+        """Append an attempt to train a model that was no job.
+
+        Parameters
+        ----------
+        hyperparameters : mapping
+            With which it was tried (JSON values).
+        model_id : str or None
+            The version that it made, whose newest training record this belongs to; None: it made none.
+        """
 
     def withdraw(self, version: ModelVersion, files: Iterable[str], at: datetime) -> None:
         """Drop a version that was just saved; where it is active, the one before it is again."""

@@ -23,6 +23,7 @@ EXIT_CODES: Final[tuple[tuple[type[AIEngineError], int], ...]] = (
     (errors.ModelNotFoundError, 3),
     (errors.JobNotFoundError, 3),
     (errors.KeyNotFoundError, 3),
+    (errors.ScheduleNotFoundError, 3),
     (errors.RegistryNotFoundError, 3),
     (errors.ConflictError, 4),
     (errors.StorageError, 5),
@@ -37,10 +38,10 @@ WRONG_USAGE: Final = 2
 _WRONG_USAGE: Final[type[Exception]] = typer.BadParameter.__mro__[2]
 ABOUT: Final = """Train, store and serve models.
 
-Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 no such model, version, job, key or registry;
-4 conflict: it exists, is active, has ended, or nothing was active before; 5 the storage cannot be
-used, or is degraded; 130 interrupted. An error is one line on standard error; with --json, a JSON
-object with its code.
+Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 no such model, version, job, schedule,
+key or registry; 4 conflict: it exists, is active, has ended, or nothing was active before; 5 the
+storage cannot be used, or is degraded; 130 interrupted. An error is one line on standard error;
+with --json, a JSON object with its code.
 
 Settings come from AI_ENGINE_* variables too; an option counts before its variable.
 """
@@ -61,9 +62,23 @@ def commands(serving: bool = False) -> typer.Typer:
     app.callback()(_root)
     serve.register(app)
     if not serving:
-        from ai_engine.cli import audit, config, jobs, keys, maintain, models, report, train, worker
+        from ai_engine.cli import (
+            audit,
+            config,
+            jobs,
+            keys,
+            maintain,
+            models,
+            report,
+            schedules,
+            train,
+            worker,
+        )
 
-        for others in (train, worker, jobs, models, report, keys, audit, maintain, config):
+        for others in (
+            *(train, worker, jobs, schedules, models, report),
+            *(keys, audit, maintain, config),
+        ):
             others.register(app)
     return app
 

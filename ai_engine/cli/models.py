@@ -196,6 +196,43 @@ def show(
 
 @app.command()
 @with_settings(*STORAGE)
+def trainings(
+    settings: Settings,
+    name: Name,
+    limit: Annotated[int, typer.Option(help="How many at most.", min=1)] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """List the trainings of a model, the newest first, those that made no version among them."""
+    with open_registry(settings, must_exist=True) as registry:
+        runs = registry.runs(name)
+        if not runs and not registry.versions(name):
+            raise ModelNotFoundError(name)
+    told = [run_shape(one) for one in runs[:limit]]
+    if as_json:
+        print_json({"model_name": name, "training_history": told})
+        return
+    print_table(
+        ("started", "version", "outcome", "rows", "score", "host", "CPU seconds", "peak MB", "error"),
+        [
+            (
+                one["started"],
+                one["version"],
+                one["outcome"],
+                one["dataset_size"],
+                one["validation_score"],
+                one["host"],
+                one["cpu_seconds"],
+                None if one["peak_memory_bytes"] is None else round(one["peak_memory_bytes"] / 1e6),
+                one["error"],
+            )
+            for one in told
+        ],
+        right=("rows", "score", "CPU seconds", "peak MB"),
+    )
+
+
+@app.command()
+@with_settings(*STORAGE)
 def compare(
     settings: Settings,
     name: Name,

@@ -18,19 +18,10 @@ TRAINING: Final = ("training_timeout",)
 QUEUE: Final = ("queue",)
 WORKING: Final = ("workers", "training_memory")
 SERVING: Final = (
-    *(
-        "host",
-        "port",
-        "allowed_hosts",
-        "no_auth",
-        "open_to",
-        "public_metrics",
-        "trusted_proxies",
-        "tls_cert",
-        "tls_key",
-    ),
+    *("host", "port", "allowed_hosts", "no_auth", "open_to", "public_metrics", "trusted_proxies"),
+    *("tls_cert", "tls_key"),
     *("max_body_bytes", "max_upload_bytes", "max_requests", "rate_limit", "request_timeout"),
-    *("verify_rate", "cleanup_keep", "cleanup_every", "metrics_models"),
+    *("verify_rate", "cleanup_keep", "cleanup_every", "metrics_models", "sources"),
 )
 LOGGING: Final = ("log_level", "log_format")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import shutil
@@ -12,16 +11,26 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
 from ai_engine.cli.completion import model_versions
 from ai_engine.cli.options import QUEUE, STORAGE, TRAINING, AsJson, Name, with_settings
 from ai_engine.cli.output import NUMBERS, print_facts, print_json, print_table
+from ai_engine.cli.training_options import (
+    GroupColumn,
+    Horizon,
+    Hyperparameters,
+    Preset,
+    Rename,
+    Target,
+    TimeColumn,
+    ValidationSplit,
+    fields,
+)
 from ai_engine.domain.errors import InvalidInputError
 from ai_engine.settings import Settings
-from ai_engine.telemetry.presets import PRESETS
 from ai_engine.telemetry.rows_file import RowsFile
 from ai_engine.training.kinds import BUILT_IN
 from ai_engine.training.progress import Progress
@@ -59,32 +68,14 @@ def train(
     name: Annotated[
         str | None, typer.Option(help="Default: the name of the model type, where it has one.")
     ] = None,
-    target: Annotated[
-        list[str] | None, typer.Option(help="Column to predict; may be given again.", show_default=False)
-    ] = None,
-    time: Annotated[
-        str | None, typer.Option("--time-column", help="The column that says when.", show_default=False)
-    ] = None,
-    group: Annotated[
-        str | None,
-        typer.Option("--group-column", help="The column that says of which machine.", show_default=False),
-    ] = None,
-    rename: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COLUMN=NAME", help="Another name for a column; may be given again."),
-    ] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(help=f"Whose names of columns are known: {', '.join(PRESETS)}.", show_default=False),
-    ] = None,
-    validation_split: Annotated[float, typer.Option(help="Share of the rows to measure on.")] = 0.2,
-    horizon: Annotated[
-        int | None, typer.Option(help="Steps that a forecast reaches.", show_default=False)
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A hyperparameter; may be given again."),
-    ] = None,
+    target: Target = None,
+    time: TimeColumn = None,
+    group: GroupColumn = None,
+    rename: Rename = None,
+    preset: Preset = None,
+    validation_split: ValidationSplit = 0.2,
+    horizon: Horizon = None,
+    set_: Hyperparameters = None,
     no_activate: Annotated[
         bool, typer.Option("--no-activate", help="Do not activate the new version.")
     ] = False,
@@ -99,23 +90,9 @@ def train(
     """Train a model on rows, measure it on held-out rows, and save it as a new version."""
     if no_activate and if_better:
         raise typer.BadParameter("give --no-activate or --if-better, not both")
-    hyperparameters = _assignments(set_ or [])
-    if horizon is not None:
-        hyperparameters["horizon"] = horizon
-    request = TrainingRequest.from_mapping(
-        {
-            "model_type": model_type,
-            "name": name,
-            "target_columns": target or None,
-            "time_column": time,
-            "group_column": group,
-            "rename": dict(_pair(text, "--rename", "COLUMN=NAME") for text in rename or []),
-            "preset": preset,
-            "validation_split": validation_split,
-            "hyperparameters": hyperparameters,
-            "activate": "if_better" if if_better else not no_activate,
-        }
-    )
+    activate = "if_better" if if_better else not no_activate
+    asked = fields(model_type, target, time, group, rename, preset, validation_split, horizon, set_, activate)
+    request = TrainingRequest.from_mapping({**asked, "name": name})
     if detach:
         with _file_of(data) as rows:
             _leave(settings, request, rows, as_json)
@@ -159,25 +136,6 @@ def _file_of(data: str) -> Iterator[RowsFile]:
             raise InvalidInputError("data", f"{data} cannot be read: {error.strerror}") from None
         kept.flush()
         yield RowsFile(kept.name, label="standard input" if data == "-" else data)
-
-
-def _assignments(given: list[str]) -> dict[str, Any]:
-    """Return ``NAME=VALUE`` texts as JSON values; a value that is not JSON is text."""
-    found: dict[str, Any] = {}
-    for text in given:
-        name, value = _pair(text, "--set", "NAME=VALUE")
-        try:
-            found[name] = json.loads(value)
-        except ValueError:
-            found[name] = value
-    return found
-
-
-def _pair(text: str, option: str, form: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise InvalidInputError(option, f"{text!r} is not of the form {form}")
-    return name, value
 
 
 @contextmanager

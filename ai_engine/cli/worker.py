@@ -34,6 +34,7 @@ def worker(
 
     What is under way then is handed back, and goes on elsewhere or when a worker starts again.
     """
+    from ai_engine.jobs.upkeep import JobUpkeep
     from ai_engine.jobs.workers import Workers
     from ai_engine.training.extras import require_training_packages
     from ai_engine.wiring import open_registry
@@ -45,10 +46,12 @@ def worker(
         )
     with open_registry(settings) as registry, _told_to_end() as (ending, tell):
         workers = Workers(registry.queue, settings)
+        upkeep = JobUpkeep(registry, settings, trains=True, asked=workers.wake)
         if once:
 
             def do() -> None:
                 try:
+                    upkeep.look()
                     workers.run_once()
                 finally:
                     tell()
@@ -60,9 +63,12 @@ def worker(
             doing.join()
         else:
             workers.start()
+            upkeep.start()
             ending()
+            upkeep.stop()
             workers.stop()
             workers.join()
+            upkeep.join()
     if as_json:
         print_json({"attempts": workers.begun, "without_version": workers.failed})
     else:

@@ -15,6 +15,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
+from ai_engine.dashboard.schedules import planned
 from ai_engine.dashboard.summary import overview
 from ai_engine.domain.rights import Rights
 from ai_engine.registry.registry import Registry
@@ -82,6 +83,7 @@ def router(shown: Callable[[Request], Shown]) -> APIRouter:
             .get_template("models.html")
             .render(
                 seen=seen,
+                planned=planned(health, page.rights),
                 health=health,
                 signed_in=page.signed_in,
                 token=page.token,

@@ -92,15 +92,27 @@ class Overview(TypedDict):
 
 
 class TrainingRecord(TypedDict):
-    """One training of a model."""
+    """One training of a model, or an attempt at one; `version` is None where it made none.
+
+    `job_id` is None of what was no job, and what comes behind it of what nobody kept account of. Seconds are
+    those of the processor; they and the memory are None where the process did other things besides.
+    """
 
     name: str
-    version: str
+    version: str | None
     started: datetime | None
     completed: datetime | None
     dataset_size: int | None
     hyperparameters: dict[str, Any]
     validation_score: float | None
+    job_id: str | None
+    attempt: int | None
+    outcome: str | None
+    error: str | None
+    ended: datetime | None
+    host: str | None
+    cpu_seconds: float | None
+    peak_memory_bytes: int | None
 
 
 class Removed(TypedDict):
@@ -161,14 +173,54 @@ class Persistence(TypedDict):
     journal: str | None
 
 
+class LastOutcome(TypedDict):
+    """What came of the last time that a schedule was due; moments are ISO 8601."""
+
+    outcome: str
+    at: str
+    version: str | None
+    active: bool | None
+    reason: str | None
+    job_id: str | None
+
+
+class ScheduleAnswer(TypedDict):
+    """When and from what a model is trained again; moments are ISO 8601, `training` is how (JSON values)."""
+
+    model_name: str
+    model_type: str
+    source: str
+    files: str
+    every_seconds: float | None
+    rows: int | None
+    next_at: str | None
+    last: LastOutcome | None
+    failures: int
+    warning: str | None
+    set_by: str
+    set_at: str
+    training: dict[str, Any]
+
+
+class ScheduleHealth(TypedDict):
+    """A schedule at a glance."""
+
+    model_name: str
+    next_at: str | None
+    last: LastOutcome | None
+    warning: str | None
+
+
 class HealthAnswer(TypedDict):
-    """How the engine is."""
+    """How the engine is; `schedules` is None where the database cannot be read."""
 
     status: str
     version: str
     uptime_seconds: float
     persistence: Persistence
     active_models: dict[str, str]
+    schedules: list[ScheduleHealth] | None
+    warnings: list[str]
 
 
 class FindingAnswer(TypedDict):

@@ -8,9 +8,20 @@ from typing import Final
 
 from ai_engine.domain.errors import InvalidInputError
 
-_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_DURATION: Final = re.compile(r"([0-9]{1,9})\s*([smhdw])", re.ASCII | re.IGNORECASE)
+# Seconds, the smallest unit first.
+UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
+_DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,6})?) ?([smhdw])", re.ASCII)
 _LONGEST: Final = timedelta(days=100 * 366)
+
+
+def seconds_in(text: str) -> float | None:
+    """Return the seconds of a span of time such as ``6h`` or ``1.5 d``; None where it is none.
+
+    >>> seconds_in("6h"), seconds_in("soon")
+    (21600.0, None)
+    """
+    match = _DURATION.fullmatch(text.strip().lower())
+    return None if match is None else float(match.group(1)) * UNITS[match.group(2)]
 
 
 def parse_duration(what: str, text: str) -> timedelta:
@@ -24,9 +35,7 @@ def parse_duration(what: str, text: str) -> timedelta:
     InvalidInputError
         Naming `what`, if it is none.
     """
-    match = _DURATION.fullmatch(text.strip())
-    if match is not None:
-        seconds = int(match.group(1)) * _UNITS[match.group(2).lower()]
-        if 0 < seconds <= _LONGEST.total_seconds():
-            return timedelta(seconds=seconds)
-    raise InvalidInputError(what, f"{text[:40]!r} is no span of time; give 30d, 12h, 90m, 45s or 2w")
+    seconds = seconds_in(text)
+    if seconds is None or not 1 <= seconds <= _LONGEST.total_seconds():
+        raise InvalidInputError(what, f"{text[:40]!r} is no span of time; give 30d, 12h, 90m, 45s or 2w")
+    return timedelta(seconds=seconds)

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple, NewType
+from typing import TYPE_CHECKING, Any, NamedTuple, NewType
 
 from ai_engine.domain.performance import ModelPerformance
+
+if TYPE_CHECKING:
+    from ai_engine.domain.schedules import Schedule
 
 ModelId = NewType("ModelId", str)
 Digest = NewType("Digest", str)  # "algorithm:hex"
@@ -190,15 +193,6 @@ class SavedVersion(str):
 
 
 @dataclass(frozen=True, slots=True)
-class RunRecord:
-    """A run and the version that it made."""
-
-    name: str
-    version: str
-    run: Run
-
-
-@dataclass(frozen=True, slots=True)
 class PointerMove:
     """What a change of the active version came to.
 
@@ -230,6 +224,9 @@ class Health:
         Versions whose bytes were found changed, as ``name@version``.
     journal, database : str
         Where they are.
+    schedules : tuple of Schedule or None
+        By which models are trained again, first those that somebody should do something about, a hundred at
+        most; None where they cannot be read now.
     """
 
     status: str
@@ -239,6 +236,7 @@ class Health:
     damaged: tuple[str, ...]
     journal: str
     database: str
+    schedules: tuple[Schedule, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,9 @@ CODES: Final[Mapping[type[AIEngineError], str]] = {
     errors.KeyExistsError: "key-exists",
     errors.SignatureError: "signature",
     errors.SigningKeyError: "signing-key",
+    errors.JobLostError: "job-lost",
+    errors.ScheduleNotFoundError: "schedule-not-found",
+    errors.ScheduleChangedError: "schedule-changed",
 }
 
 # Of requests that are refused for how they were sent, and of commands that were typed wrongly.
@@ -74,6 +77,7 @@ Refusal = Literal[
     "not-started",
     "path-too-long",
     "slow-request",
+    "source-not-allowed",
     "stopping",
     "too-many-requests",
     "too-many-trainings",

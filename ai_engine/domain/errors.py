@@ -10,14 +10,17 @@ next, and keeps the values that it speaks of as attributes::
     ├── ModelNotFoundError (LookupError)
     │   └── VersionNotFoundError
     ├── JobNotFoundError (LookupError)
+    │   └── JobLostError
     ├── KeyNotFoundError (LookupError)
+    ├── ScheduleNotFoundError (LookupError)
     ├── ConflictError
     │   ├── VersionExistsError (FileExistsError)
     │   ├── VersionActiveError (ValueError)
     │   ├── NoPreviousVersionError (LookupError)
     │   ├── KeyExistsError (FileExistsError)
     │   ├── JobStateError (RuntimeError)
-    │   └── LeaseLostError (RuntimeError)
+    │   ├── LeaseLostError (RuntimeError)
+    │   └── ScheduleChangedError (RuntimeError)
     ├── SerializationError (TypeError)
     ├── ModelLoadError (ImportError)
     ├── ArtifactCorruptedError (OSError)
@@ -142,6 +145,28 @@ class KeyNotFoundError(AIEngineError, LookupError):
         )
 
 
+class JobLostError(JobNotFoundError):
+    """The job was there and is not any more: the database that knew it was replaced or restored."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(job_id)
+        self.args = (
+            f"job {job_id} is gone: the database that knew it was deleted, rebuilt or restored meanwhile. No "
+            "worker goes on with it; ask for the training again",
+        )
+
+
+class ScheduleNotFoundError(AIEngineError, LookupError):
+    """The model has no schedule."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"model {name!r} has no schedule by which it is trained again. Set one with `ai-engine schedules "
+            "set`; `ai-engine schedules list` lists those that there are."
+        )
+
+
 class ConflictError(AIEngineError):
     """The change conflicts with the state of the registry."""
 
@@ -213,6 +238,17 @@ class LeaseLostError(ConflictError, RuntimeError):
         super().__init__(
             f"attempt {attempt} of job {job_id} is over: another worker has the job, or it has ended. "
             f"Nothing was saved. Look at it with `ai-engine jobs show {job_id}`."
+        )
+
+
+class ScheduleChangedError(ConflictError, RuntimeError):
+    """Somebody changed a schedule, or did what it was due for, at the same moment; nothing was queued."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"the schedule of model {name!r} was changed, or its training asked for, at the same moment by "
+            f"somebody else; nothing was queued twice. Look at it with `ai-engine schedules show {name!r}`."
         )
 
 

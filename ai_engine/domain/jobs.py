@@ -16,6 +16,8 @@ MOST_DEATHS: Final = 3
 KEY_LIFETIME: Final = 24 * 3600.0
 # Seconds for which an ended job can be looked up.
 JOB_LIFETIME: Final = 7 * KEY_LIFETIME
+# Attempts without a version that the history of a model keeps, once their jobs are forgotten.
+MOST_ATTEMPTS: Final = 1000
 
 
 class JobStatus(StrEnum):

@@ -19,6 +19,7 @@ from typing import Final
 from ai_engine.domain.errors import (
     AIEngineError,
     ArtifactCorruptedError,
+    JobNotFoundError,
     LeaseLostError,
     StorageError,
 )
@@ -183,7 +184,10 @@ class Attempt:
 
     def _is_anothers(self) -> bool:
         """Tell whether the job was lost, and not just completed by this very attempt."""
-        job = self._queue.get(self._job.job_id)
+        try:
+            job = self._queue.get(self._job.job_id)
+        except JobNotFoundError:  # its database was replaced
+            return True
         return job.attempt != self._job.attempt or not job.status.is_ended
 
     def _queue_stamp(self) -> int | None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from ai_engine.domain.answers import ScheduleAnswer
 from ai_engine.domain.clock import to_iso
 from ai_engine.domain.error_codes import code_of
 from ai_engine.domain.errors import JobStateError
 from ai_engine.domain.jobs import Attempt, Job, JobEvent, JobStatus
+from ai_engine.domain.schedules import Schedule
+from ai_engine.registry.json_views import last_shape
 from ai_engine.registry.registry import Registry
 from ai_engine.training.events import rebuilt_error
 from ai_engine.training.results import TrainingResult
@@ -70,6 +73,26 @@ def event_shape(event: JobEvent, job: Job) -> dict[str, Any]:
     if event.kind != "progress":
         return job_shape(job)
     return {"stage": event.stage, "fraction": event.fraction, "at": to_iso(event.at)}
+
+
+def schedule_shape(schedule: Schedule) -> ScheduleAnswer:
+    """Return a schedule as ``GET /models/{model_name}/schedule`` answers it (JSON values)."""
+    training = {key: value for key, value in schedule.spec.items() if key not in ("name", "model_type")}
+    return {
+        "model_name": schedule.name,
+        "model_type": schedule.spec["model_type"],
+        "source": schedule.source.pattern,
+        "files": schedule.source.files.value,
+        "every_seconds": schedule.every,
+        "rows": schedule.rows,
+        "next_at": to_iso(schedule.due_at),
+        "last": last_shape(schedule.last),
+        "failures": schedule.failures,
+        "warning": schedule.warning,
+        "set_by": schedule.set_by,
+        "set_at": to_iso(schedule.set_at) or "",  # it has a text
+        "training": training,
+    }
 
 
 def expected_seconds(registry: Registry, name: str) -> float | None:

@@ -9,9 +9,9 @@ from typing import Final
 from ai_engine.domain.errors import InvalidInputError, StorageError
 from ai_engine.domain.jobs import Job
 from ai_engine.logs import REQUEST_ID
-from ai_engine.registry.training_queue import TrainingQueue
+from ai_engine.registry.training_queue import Scheduled, TrainingQueue
 from ai_engine.settings import Settings
-from ai_engine.telemetry.rows_file import FORMATS, RowsFile
+from ai_engine.telemetry.rows_file import RowsFile, ending_of
 from ai_engine.training.request import TrainingRequest
 
 _LONGEST_KEY: Final = 255
@@ -25,6 +25,7 @@ def submit(
     rows: Iterable[bytes],
     format_: str,
     key: str | None = None,
+    scheduled: Scheduled | None = None,
 ) -> Job:
     """Return the job of a training once it is durable.
 
@@ -36,6 +37,8 @@ def submit(
         One of `ai_engine.telemetry.rows_file.FORMATS`; empty: as its first bytes say.
     key : str or None
         The same job is returned for the same key within 24 hours, whatever has become of it.
+    scheduled : Scheduled or None
+        The schedule that asks for it.
 
     Raises
     ------
@@ -57,6 +60,7 @@ def submit(
         dedupe_key=key if key is None else _checked(key),
         request_id=REQUEST_ID.get(),
         limit=settings.queue,
+        scheduled=scheduled,
     )
 
 
@@ -86,10 +90,7 @@ def submit_file(
 
 def _format(rows: RowsFile) -> str:
     """Return the format of a file, as its name says it where nobody did; else nothing: its bytes will."""
-    if rows.format is not None:
-        return rows.format
-    ending = rows.path.lower().removesuffix(".gz").rpartition(".")[2]
-    return ending if ending in FORMATS else ""
+    return ending_of(rows.path) if rows.format is None else rows.format
 
 
 def _checked(key: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
-from ai_engine.domain.errors import StorageError
+from ai_engine.domain.errors import JobLostError, JobNotFoundError, StorageError
 from ai_engine.domain.jobs import Job, JobEvent
 from ai_engine.registry.training_queue import TrainingQueue
 
@@ -23,10 +23,12 @@ class Follower:
     ----------
     after : int
         The last event that is known already.
+    was_there : bool
+        Whether the job was seen before, so that one that is not there is lost.
     """
 
-    def __init__(self, queue: TrainingQueue, job_id: str, after: int = 0) -> None:
-        self._queue, self._job_id = queue, job_id
+    def __init__(self, queue: TrainingQueue, job_id: str, after: int = 0, was_there: bool = False) -> None:
+        self._queue, self._job_id, self._was_there = queue, job_id, was_there
         self._after, self._seen = after, float("nan")
 
     def changed(self) -> bool:
@@ -41,8 +43,20 @@ class Follower:
         return True
 
     def look(self) -> tuple[Job, list[JobEvent]]:
-        """Return the job, and what has happened to it since. Raises JobNotFoundError."""
-        job, events = self._queue.events(self._job_id, self._after)
+        """Return the job, and what has happened to it since.
+
+        Raises
+        ------
+        JobNotFoundError
+            If there is none; JobLostError where there was.
+        """
+        try:
+            job, events = self._queue.events(self._job_id, self._after)
+        except JobNotFoundError:
+            if self._was_there:
+                raise JobLostError(self._job_id) from None
+            raise
+        self._was_there = True
         if events:
             self._after = events[-1].seq
         return job, events
@@ -59,7 +73,7 @@ def followed(queue: TrainingQueue, job_id: str, timeout: float | None = None) ->
     Raises
     ------
     JobNotFoundError
-        If there is none.
+        If there is none; JobLostError where there was, and the database was replaced or restored since.
     """
     follower, told = Follower(queue, job_id), None
     give_up = None if timeout is None else time.monotonic() + timeout

@@ -79,6 +79,11 @@ class Workers:
             thread.start()
 
     @property
+    def count(self) -> int:
+        """How many trainings run here at once; 0 where none can."""
+        return len(self._threads)
+
+    @property
     def processes(self) -> tuple[TrainingProcess, ...]:
         """The processes that train at this moment."""
         with self._lock:

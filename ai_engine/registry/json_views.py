@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from ai_engine.domain.answers import (
     Cleanup,
     Examination,
     HealthAnswer,
+    LastOutcome,
     ModelInfo,
     ModelSummary,
     Removed,
@@ -20,8 +21,10 @@ from ai_engine.domain.answers import (
 )
 from ai_engine.domain.audit import AuditEntry
 from ai_engine.domain.clock import to_iso
-from ai_engine.domain.entities import Health, RunRecord
+from ai_engine.domain.entities import Health
+from ai_engine.domain.history import RunRecord
 from ai_engine.domain.performance import ModelPerformance
+from ai_engine.domain.schedules import Last
 from ai_engine.registry.retention import CleanUp
 from ai_engine.version import __version__
 
@@ -110,9 +113,9 @@ def performance_shape(performance: ModelPerformance | None) -> dict[str, Any] | 
 
 def run_entry(record: RunRecord) -> TrainingRecord:
     """Return a training record with its moments as datetimes."""
-    run = record.run
+    run, attempt = record.run, record.attempt
     used: Any = run.hyperparameters  # a caller may have given what is no mapping, and it is stored
-    return {
+    told: TrainingRecord = {
         "name": record.name,
         "version": record.version,
         "started": run.started,
@@ -120,13 +123,42 @@ def run_entry(record: RunRecord) -> TrainingRecord:
         "dataset_size": run.dataset_size,
         "hyperparameters": dict(used) if isinstance(used, Mapping) else {"unparsed": used},
         "validation_score": run.validation_score,
+        "job_id": record.job_id,
+        "attempt": None,
+        "outcome": None,
+        "error": None,
+        "ended": None,
+        "host": None,
+        "cpu_seconds": None,
+        "peak_memory_bytes": None,
     }
+    if attempt is not None:
+        told["attempt"], told["host"], told["error"] = attempt.attempt, attempt.host, attempt.error
+        told["outcome"] = attempt.outcome and attempt.outcome.value
+        told["ended"] = attempt.ended_at
+        told["cpu_seconds"] = attempt.usage.cpu_seconds
+        told["peak_memory_bytes"] = attempt.usage.peak_memory
+    return told
 
 
 def run_shape(record: RunRecord) -> dict[str, Any]:
     """Return a training record."""
-    moments = {"started": to_iso(record.run.started), "completed": to_iso(record.run.completed)}
-    return dict(run_entry(record)) | moments
+    told: dict[str, Any] = dict(run_entry(record))
+    return told | {key: to_iso(told[key]) for key in ("started", "completed", "ended")}
+
+
+def last_shape(last: Last | None) -> LastOutcome | None:
+    """Return what came of the last time that a schedule was due; None where it never was."""
+    if last is None:
+        return None
+    return {  # a moment that there is has its text
+        "outcome": last.outcome.value,
+        "at": to_iso(last.at) or "",
+        "version": last.version,
+        "active": last.active,
+        "reason": last.reason,
+        "job_id": last.job_id,
+    }
 
 
 def health_answer(
@@ -154,6 +186,8 @@ def health_answer(
             "journal": state.get("journal"),
         },
         "active_models": actives,
+        "schedules": state.get("schedules"),
+        "warnings": state.get("warnings", []),
     }
 
 
@@ -176,7 +210,23 @@ def findings_answer(
 
 def health_shape(health: Health) -> dict[str, Any]:
     """Return what a registry says of itself."""
-    return asdict(health) | {"damaged": list(health.damaged)}
+    told = {field.name: getattr(health, field.name) for field in fields(health)}
+    schedules = health.schedules
+    return told | {
+        "damaged": list(health.damaged),
+        "schedules": None
+        if schedules is None
+        else [
+            {
+                "model_name": one.name,
+                "next_at": to_iso(one.due_at),
+                "last": last_shape(one.last),
+                "warning": one.warning,
+            }
+            for one in schedules
+        ],
+        "warnings": [one.warning for one in schedules or () if one.warning is not None],
+    }
 
 
 def clean_up_shape(done: CleanUp) -> Cleanup:

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from ai_engine.catalogue.protocol import Snapshot
 from ai_engine.domain import clock
 from ai_engine.domain.answers import ModelInfo, Numbers, VersionInfo
-from ai_engine.domain.entities import Activation, ModelId, Run, RunRecord
+from ai_engine.domain.entities import Activation, ModelId, Run
+from ai_engine.domain.history import RunRecord
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.search import EVERYTHING, Order, Position, Search, value_of
 from ai_engine.registry.outage_operations import Change, MeasureOperation, RunOperation, SaveOperation

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from ai_engine.domain import clock
 from ai_engine.domain.answers import ModelInfo, VersionInfo
-from ai_engine.domain.entities import Activation, ModelVersion, RunRecord
+from ai_engine.domain.entities import Activation, ModelVersion
 from ai_engine.domain.errors import (
     ArtifactCorruptedError,
     CatalogueUnavailableError,
@@ -18,6 +18,7 @@ from ai_engine.domain.errors import (
     ModelNotFoundError,
     VersionNotFoundError,
 )
+from ai_engine.domain.history import RunRecord
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.search import EVERYTHING, Position, Search
 from ai_engine.registry.lookup import Lookup

@@ -24,9 +24,11 @@ from ai_engine.domain.errors import (
     VersionActiveError,
     VersionNotFoundError,
 )
-from ai_engine.domain.jobs import JobCompletion
+from ai_engine.domain.jobs import Attempt, JobCompletion
+from ai_engine.domain.names import check_name
 from ai_engine.domain.performance import ModelPerformance, checked
 from ai_engine.domain.retention import Policy
+from ai_engine.domain.schedules import Schedule
 from ai_engine.domain.search import Field
 from ai_engine.registry.active_pointer import ActivePointer, require
 from ai_engine.registry.lookup import Lookup
@@ -38,6 +40,7 @@ from ai_engine.registry.publication import Publication
 from ai_engine.registry.queries import Queries
 from ai_engine.registry.retention import CleanUp, Retention
 from ai_engine.registry.saver import Saver
+from ai_engine.registry.schedules import TrainingSchedules
 from ai_engine.registry.stores import Stores
 from ai_engine.registry.sweep import Sweeper
 from ai_engine.registry.training_queue import TrainingQueue
@@ -46,6 +49,10 @@ from ai_engine.registry.wanted_version import new_version
 
 if TYPE_CHECKING:
     from ai_engine.registry.doctor import Finding
+
+
+# Schedules that health tells of.
+_SCHEDULES_TOLD = 100
 
 
 class Registry:
@@ -103,6 +110,11 @@ class Registry:
     def catalogue(self) -> Catalogue:
         """Where keys and the audit log are, too."""
         return self._stores.catalogue
+
+    @property
+    def schedules(self) -> TrainingSchedules:
+        """The schedules by which models are trained again."""
+        return TrainingSchedules(self._stores, self._actor)
 
     @property
     def location(self) -> str:
@@ -292,6 +304,13 @@ class Registry:
                 work.audit.append(event)
             raise
 
+    def record_attempt(
+        self, name: str, attempt: Attempt, hyperparameters: Mapping[str, Any], model_id: str | None = None
+    ) -> None:
+        """Append an attempt to train a model that was no job, to its history; see protocol.Transaction."""
+        with self._outage.writing(self._actor) as work:
+            work.record_attempt(check_name(name), attempt, hyperparameters, model_id)
+
     def _write_or_wait(
         self, version: ModelVersion, write: Callable[[Transaction], None], wait: Callable[[], None]
     ) -> None:
@@ -325,7 +344,14 @@ class Registry:
             damaged=tuple(sorted(self._queries.damaged)),
             journal=self._stores.journal.location,
             database=self._stores.catalogue.location,
+            schedules=self._schedules_told(),
         )
+
+    def _schedules_told(self) -> tuple[Schedule, ...] | None:
+        try:
+            return tuple(self.schedules.told(_SCHEDULES_TOLD)[0])
+        except StorageError:
+            return None
 
     def examine(
         self, repair: bool = False, progress: Callable[[int, int], None] | None = None

@@ -6,7 +6,7 @@ A crash between the two leaves bytes that nobody names, never a job without rows
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -28,12 +28,21 @@ from ai_engine.domain.jobs import (
     Order,
     Usage,
 )
+from ai_engine.domain.schedules import SourceFile, Turn
 from ai_engine.registry.audit_events import of_job
 from ai_engine.registry.stores import Stores
 from ai_engine.registry.sweep import Sweeper
 
 # What is hashed at a time.
 _PIECE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """The schedule that a job is of, and the files that it trains on."""
+
+    turn: Turn
+    files: Sequence[SourceFile]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,7 @@ class TrainingQueue:
         dedupe_key: str | None = None,
         request_id: str | None = None,
         limit: int,
+        scheduled: Scheduled | None = None,
     ) -> Job:
         """Return the job of a request once it is durable.
 
@@ -80,6 +90,8 @@ class TrainingQueue:
             Under which the logs of its training have it.
         limit : int
             How many jobs may wait.
+        scheduled : Scheduled or None
+            The schedule that is due, which is settled in the same transaction.
 
         Raises
         ------
@@ -87,6 +99,8 @@ class TrainingQueue:
             If as many wait as may.
         IdempotencyKeyReusedError
             If the key came with another request.
+        ScheduleChangedError
+            If the schedule is not due any more: somebody else asked for the training.
         StorageError
             If the rows or the job cannot be stored.
         """
@@ -104,6 +118,8 @@ class TrainingQueue:
                     job, is_new = work.jobs.enqueue(new, limit)
                     if is_new:
                         work.audit.append(of_job("submit", job))
+                    if scheduled is not None:
+                        work.schedules.asked(scheduled.turn, job.job_id, scheduled.files)
         except OutcomeUnknownError:
             raise  # the job may be there, and needs its rows
         except BaseException:

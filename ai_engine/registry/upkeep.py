@@ -1,4 +1,4 @@
-"""What a service does for its registry while nobody asks: re-read artifacts, clean up, forget old jobs."""
+"""What a service does for its registry while nobody asks: re-read artifacts, and clean up."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ log = logging.getLogger(__name__)
 
 # Every artifact is read again at least so often, if the rate allows it; seconds.
 _VERIFY_EVERY = 24 * 3600.0
-# Jobs that ended long ago are looked for at the start, and so often; seconds.
-_FORGET_EVERY = 3600.0
 # The audit log's newest entry is signed so often, if it is a new one; seconds.
 _SIGN_EVERY = 600.0
 
@@ -69,18 +67,14 @@ class Upkeep:
     def _run(self) -> None:
         verify_at = time.monotonic() + self._settle if self._verify_rate else float("inf")
         clean_up_at = time.monotonic() if self._policy else float("inf")
-        forget_at = time.monotonic()
         sign_at = time.monotonic() + _SIGN_EVERY if self._sign else float("inf")
         while True:
-            due = min(verify_at, clean_up_at, forget_at, sign_at) - time.monotonic()
+            due = min(verify_at, clean_up_at, sign_at) - time.monotonic()
             if self._stopped.wait(min(max(due, 0.0), threading.TIMEOUT_MAX)):
                 if self._sign:
                     self._sign()
                 return
             try:
-                if time.monotonic() >= forget_at:
-                    forget_at = time.monotonic() + _FORGET_EVERY
-                    self._registry.queue.forget()
                 if self._sign and time.monotonic() >= sign_at:
                     sign_at = time.monotonic() + _SIGN_EVERY
                     self._sign()

@@ -6,6 +6,8 @@ import errno
 import gzip
 import json
 import os
+import shutil
+import tarfile
 import tempfile
 import zlib
 from collections.abc import Collection, Iterator
@@ -16,14 +18,14 @@ from ai_engine.domain.errors import InvalidInputError, MissingDependencyError
 from ai_engine.telemetry.arrow import column_of, columns_of
 from ai_engine.telemetry.columns import MAX_CELLS, MAX_COLUMNS, Column, Columns, too_many
 from ai_engine.telemetry.csv_reader import FIELD, read_csv
+from ai_engine.telemetry.joining import joined
 from ai_engine.telemetry.json_lines import read_json_lines
-from ai_engine.telemetry.rows_file import FORMATS, RowsFile
+from ai_engine.telemetry.rows_file import ARCHIVE, GZIP, RowsFile, ending_of, format_of
 
 # What a file may come to once it is unpacked: a few bytes of gzip may be any number of zeros.
 MOST_BYTES: Final = 2 * 1024**3
 # Where the body of a training has its rows.
 BODY_FIELD: Final = "training_data"
-_GZIP: Final = b"\x1f\x8b"
 _BLOCK: Final = 8 * 1024 * 1024
 
 
@@ -64,12 +66,14 @@ def read_columns(file: RowsFile, text_columns: Collection[str] = ()) -> Columns:
 def _read(path: str, file: RowsFile, text_columns: Collection[str]) -> Columns:
     with open(path, "rb") as opened:
         start = opened.read(4096)
-    ending = file.format or file.path.lower().removesuffix(".gz").rpartition(".")[2]
-    if ending == "parquet" or start[:4] == b"PAR1":
-        return _from_parquet(file.called, path)
-    if os.path.getsize(path) == 0:
+    if file.format == ARCHIVE:
+        return _from_archive(path, text_columns)
+    kind = format_of(file.format or ending_of(file.path), start)
+    if os.path.getsize(path) == 0 and kind != "parquet":
         raise InvalidInputError(FIELD, f"{file.called} is empty")
-    match _format(ending, start):
+    match kind:
+        case "parquet":
+            return _from_parquet(file.called, path)
         case "json":
             return _from_json(file.called, path)
         case "jsonl":
@@ -78,18 +82,30 @@ def _read(path: str, file: RowsFile, text_columns: Collection[str]) -> Columns:
             return read_csv(path, file.called, text_columns)
 
 
-def _format(ending: str, start: bytes) -> str:
-    if ending in (*FORMATS, "ndjson"):
-        return "jsonl" if ending == "ndjson" else ending
-    first = start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-    return {b"[": "json", b"{": "jsonl"}.get(first, "csv")
+def _from_archive(path: str, text_columns: Collection[str]) -> Columns:
+    """Return the rows of every file in an archive, one table below the other."""
+    tables = []
+    with tarfile.open(path, "r:") as archive:
+        for member in archive:
+            content = archive.extractfile(member)
+            if content is None:
+                continue
+            with tempfile.NamedTemporaryFile() as kept:
+                shutil.copyfileobj(content, kept, _BLOCK)
+                kept.flush()
+                one = RowsFile(kept.name, ending_of(member.name) or None, member.name)
+                with _unpacked(one) as plain:
+                    tables.append(_read(plain, one, text_columns))
+    if not tables:
+        raise InvalidInputError(FIELD, "the archive holds no file")
+    return joined(tables, FIELD)
 
 
 @contextmanager
 def _unpacked(file: RowsFile) -> Iterator[str]:
     """Yield the path of a file, or of what it holds where it is compressed."""
     with open(file.path, "rb") as opened:
-        packed = opened.read(2) == _GZIP
+        packed = opened.read(2) == GZIP
     if not packed:
         yield file.path
         return

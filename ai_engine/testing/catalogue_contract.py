@@ -26,7 +26,6 @@ from ai_engine.domain.entities import (
     NewVersion,
     Place,
     Run,
-    RunRecord,
     Seal,
 )
 from ai_engine.domain.errors import (
@@ -37,6 +36,7 @@ from ai_engine.domain.errors import (
     VersionExistsError,
 )
 from ai_engine.domain.filters import parse_field, parse_search
+from ai_engine.domain.history import RunRecord
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.retention import Policy
 from ai_engine.domain.search import EVERYTHING, FIELDS, Compare, Field, Kind, Order, Search, value_of

@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from ai_engine.catalogue.jobs import JobQueue
 from ai_engine.catalogue.protocol import Catalogue
 from ai_engine.domain.digests import digest_of
+from ai_engine.domain.entities import Artifact, ModelId, NewVersion, Place, Run
 from ai_engine.domain.errors import (
     IdempotencyKeyReusedError,
     JobNotFoundError,
@@ -20,6 +23,7 @@ from ai_engine.domain.errors import (
 )
 from ai_engine.domain.jobs import (
     MOST_DEATHS,
+    Attempt,
     Job,
     JobClaim,
     JobRows,
@@ -41,6 +45,14 @@ def new_job(rows: bytes = b"rows", key: str | None = None, fingerprint: str = ""
     """Return a job that can be enqueued."""
     stored = JobRows(digest_of(rows), "json", len(rows))
     return NewJob("cpu", "resource_prediction", {"horizon": 3}, stored, key, fingerprint)
+
+
+def saved_version() -> NewVersion:
+    """Return a version that can be saved."""
+    artifact = Artifact(Place.ROW, digest_of(b"x"), "pickle", 1)
+    return NewVersion(
+        ModelId("cpu#1"), "cpu", "1.0.0", None, (), {}, True, artifact, datetime(2026, 1, 1, tzinfo=UTC)
+    )
 
 
 def enqueue(catalogue: Catalogue, new: NewJob | None = None, limit: int = LIMIT) -> Job:
@@ -176,7 +188,10 @@ class JobQueueContract:
             with pytest.raises(LeaseLostError), catalogue.write() as work:
                 change(work.jobs)
         now = read(catalogue, slow.job_id)
-        assert (now.status, now.attempt, now.deaths, now.stage) == (JobStatus.RUNNING, 2, 1, None)
+        assert (now.status, now.attempt, now.deaths) == (JobStatus.RUNNING, 2, 1)
+        assert now.stage is not None
+        assert now.stage.startswith("attempt 1 died: ")
+        assert now.stage.endswith("; attempt 2 follows")
         with catalogue.read() as snapshot:
             first, second = snapshot.jobs.attempts(slow.job_id)
         assert (first.outcome, second.outcome) == (Outcome.DIED, None)
@@ -257,7 +272,13 @@ class JobQueueContract:
             "" if silent else "SIGKILL 2",
         ):
             assert part in now.error["detail"]
-        assert told(catalogue, job_id) == [(1, "failed", None)]
+        events = told(catalogue, job_id)
+        assert [(seq, kind) for seq, kind, _ in events] == [(1, "progress"), (2, "progress"), (3, "failed")]
+        for number, (_, _, stage) in enumerate(events[:2], 1):
+            assert stage is not None
+            assert stage.startswith(f"attempt {number} died: ")
+            assert stage.endswith(f"; attempt {number + 1} follows")
+            assert silent or f"SIGKILL {number - 1}" in stage
         with catalogue.write() as work:
             assert work.jobs.retry(job_id).deaths == 0
 
@@ -271,6 +292,10 @@ class JobQueueContract:
             assert (job.job_id, job.attempt, job.deaths) == (job_id, number + 1, 0)
             with catalogue.write() as work:
                 work.jobs.hand_back(job.claim)
+            seq, kind, stage = told(catalogue, job_id)[-1]
+            assert (seq, kind) == (number + 1, "progress")
+            assert stage == f"the worker of attempt {number + 1} was stopped; attempt {number + 2} follows"
+            assert read(catalogue, job_id).stage == stage
 
     def test_a_waiting_job_is_cancelled_at_once(self, open_catalogue: OpenCatalogue) -> None:
         """And never runs."""
@@ -419,10 +444,134 @@ class JobQueueContract:
         with catalogue.write() as work:
             assert work.jobs.forget(-LEASE, -LEASE) == 1
             assert [one.job_id for one in work.jobs.page()] == [waiting]
-            assert work.jobs.attempts(job_id) == []
+            # What made no version is still told, in the history of the model.
+            assert [one.attempt for one in work.jobs.attempts(job_id)] == [1] * (ended != "completed")
+            assert [one.job_id for one in work.runs("cpu")] == [job_id] * (ended != "completed")
             assert work.jobs.events(job_id) == []
             assert work.jobs.needs(digest_of(b"new"))
         assert enqueue(catalogue, new_job(key="k")).job_id != job_id
+
+    def test_every_attempt_is_in_the_history_of_its_model(self, open_catalogue: OpenCatalogue) -> None:
+        """In the order of their ends, with what each took; those under way are not yet."""
+        catalogue = open_catalogue()
+        for _ in range(2):
+            enqueue(catalogue)
+        job = claimed(catalogue)
+        with catalogue.write() as work:
+            work.jobs.fail(job.claim, failure("no rows"), "no rows")
+            work.jobs.record_usage(job.claim, Usage(1.5, 1000))
+        second = claimed(catalogue)
+        with catalogue.read() as snapshot:
+            (record,) = snapshot.runs("cpu")
+            assert snapshot.runs("memory") == snapshot.runs("cpu", "1.0.0") == []
+        assert (record.version, record.job_id) == (None, job.job_id)
+        attempt = record.attempt
+        assert attempt is not None
+        assert (attempt.attempt, attempt.host, attempt.outcome, attempt.error, attempt.usage) == (
+            1,
+            "host",
+            Outcome.FAILED,
+            "no rows",
+            Usage(1.5, 1000),
+        )
+        assert (record.run.started, record.run.completed) == (attempt.started_at, None)
+        with catalogue.write() as work:
+            work.jobs.lose(second.claim, "SIGKILL")
+        again = claimed(catalogue)
+        assert again.job_id == second.job_id
+        saved = replace(saved_version(), run=Run(None, None, 7, {"alpha": 1.0}))
+        with catalogue.write() as work:
+            added = work.add(saved, b"x", "/models/cpu.pkl")
+            work.jobs.complete(again.claim, saved.model_id, {})
+            work.jobs.record_usage(again.claim, Usage(2.5, 2000))
+            work.record_run(saved.model_id, Run(None, None, 8))
+        enqueue(catalogue)
+        last = claimed(catalogue)
+        with catalogue.write() as work:
+            work.jobs.hand_back(last.claim)
+
+        def seen() -> list[tuple[str | None, int | None, Outcome | None]]:
+            with catalogue.read() as snapshot:
+                return [
+                    (one.version, one.run.dataset_size, None if one.attempt is None else one.attempt.outcome)
+                    for one in snapshot.runs("cpu")
+                ]
+
+        assert seen() == [
+            (None, None, Outcome.HANDED_BACK),
+            ("1.0.0", 8, None),
+            ("1.0.0", 7, Outcome.COMPLETED),
+            (None, None, Outcome.DIED),
+            (None, None, Outcome.FAILED),
+        ]
+        with catalogue.read() as snapshot:
+            of_version = snapshot.runs("cpu", "1.0.0")
+        assert [one.attempt and one.attempt.usage for one in of_version] == [None, Usage(2.5, 2000)]
+        with catalogue.write() as work:
+            work.jobs.forget(-LEASE, -LEASE)
+        assert len(seen()) == 5
+        with catalogue.write() as work:
+            work.drop(added, [])
+        assert [outcome for _, _, outcome in seen()] == [Outcome.HANDED_BACK, Outcome.DIED, Outcome.FAILED]
+        with catalogue.write() as work:
+            assert [one.outcome for one in work.jobs.attempts(again.job_id)] == [
+                Outcome.DIED,
+                Outcome.COMPLETED,
+            ]
+            work.jobs.forget(-LEASE, -LEASE)
+            # It goes with its version, and what made none stays.
+            assert [one.outcome for one in work.jobs.attempts(again.job_id)] == [Outcome.DIED]
+
+    def test_a_training_that_was_no_job_is_in_the_history_too(self, open_catalogue: OpenCatalogue) -> None:
+        """With its version, or behind what there was."""
+        catalogue = open_catalogue()
+        at = datetime(2026, 1, 1, tzinfo=UTC)
+        failed = Attempt(1, "process 5", "host", at, at, Outcome.FAILED, "no rows", Usage(1.5, 1000))
+        made = replace(failed, outcome=Outcome.COMPLETED, error=None)
+        saved = replace(saved_version(), run=Run(at, at, 7, {"alpha": 1.0}))
+        with catalogue.write() as work:
+            work.record_attempt("cpu", failed, {"alpha": 0.5})
+            work.add(saved, b"x", "/models/cpu.pkl")
+            work.record_attempt("cpu", made, {"alpha": 1.0}, saved.model_id)
+            work.record_attempt("cpu", failed, {"alpha": 2.0})
+            work.record_attempt("memory", failed, {})
+        with open_catalogue().read() as snapshot:
+            found = snapshot.runs("cpu")
+            assert [(one.version, one.attempt, one.job_id) for one in found] == [
+                (None, failed, None),
+                ("1.0.0", made, None),
+                (None, failed, None),
+            ]
+            assert [dict(one.run.hyperparameters) for one in found] == [
+                {"alpha": 2.0},
+                {"alpha": 1.0},
+                {"alpha": 0.5},
+            ]
+            assert len(snapshot.runs("memory")) == 1
+
+    def test_a_history_keeps_the_newest_attempts_that_made_nothing(
+        self, open_catalogue: OpenCatalogue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Once their jobs are forgotten; those of other models are not counted."""
+        monkeypatch.setattr("ai_engine.catalogue.sql.job_queue.MOST_ATTEMPTS", 2)
+        catalogue = open_catalogue()
+        for name in ("memory", *["cpu"] * 4):
+            enqueue(catalogue, replace(new_job(), model_name=name))
+            job = claimed(catalogue)
+            with catalogue.write() as work:
+                work.jobs.fail(job.claim, failure("no"), f"no {job.job_id}")
+        with catalogue.write() as work:
+            newest = [one.job_id for one in work.jobs.page(limit=2)]
+            assert work.jobs.forget(-LEASE, -LEASE) == 5
+            assert [one.job_id for one in work.runs("cpu")] == newest
+            failed = Attempt(
+                1, "process 5", "host", datetime.now(UTC), datetime.now(UTC), Outcome.FAILED, "no"
+            )
+            for _ in range(3):  # that were no jobs
+                work.record_attempt("cpu", failed, {})
+            assert work.jobs.forget(-LEASE, -LEASE) == 0
+            assert [one.job_id for one in work.runs("cpu")] == [None, None]
+            assert len(work.runs("memory")) == 1
 
     def test_an_unknown_claim_is_no_claim(self, open_catalogue: OpenCatalogue) -> None:
         """Nor is a number that was not given yet."""

@@ -13,10 +13,11 @@ from typing import Any, Protocol
 from ai_engine.domain.answers import VersionInfo
 from ai_engine.domain.entities import ModelVersion, Run, SavedVersion
 from ai_engine.domain.errors import AIEngineError, CatalogueUnavailableError, OutcomeUnknownError
-from ai_engine.domain.jobs import JobClaim, JobCompletion
+from ai_engine.domain.jobs import Attempt, JobClaim, JobCompletion
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.search import EVERYTHING, Position, Search
 from ai_engine.telemetry.reading import Reading
+from ai_engine.training.account import Account
 from ai_engine.training.extras import require_training_packages
 from ai_engine.training.kinds import find_kind
 from ai_engine.training.metrics import TrainingMetrics
@@ -191,6 +192,12 @@ class TrainingRegistry(Protocol):
         """Save an object (any) as a new version with its measures and its run, all or nothing."""
         ...
 
+    def record_attempt(
+        self, name: str, attempt: Attempt, hyperparameters: Mapping[str, Any], model_id: str | None = None
+    ) -> None:
+        """Append an attempt that was no job to the history of a model."""
+        ...
+
 
 class TrainingEngine:
     """Trains models and saves them as new versions.
@@ -199,10 +206,12 @@ class TrainingEngine:
     ----------
     registry : TrainingRegistry
         Where the versions go.
+    alone : bool
+        Whether this process does nothing else, so that what it takes is what the training takes.
     """
 
-    def __init__(self, registry: TrainingRegistry) -> None:
-        self._registry = registry
+    def __init__(self, registry: TrainingRegistry, alone: bool = False) -> None:
+        self._registry, self._alone = registry, alone
 
     def train(
         self,
@@ -228,6 +237,20 @@ class TrainingEngine:
         StorageError
             If the version cannot be saved.
         """
+        if job is not None:  # of which its worker keeps account
+            return self._train(request, rows, progress, job)
+        account = Account(self._registry, request, self._alone)
+        try:
+            result = self._train(request, rows, progress, None)
+        except Exception as error:
+            account.failed(error)
+            raise
+        account.completed(result)
+        return result
+
+    def _train(
+        self, request: TrainingRequest, rows: Sequence[Any], progress: Progress, job: JobClaim | None
+    ) -> TrainingResult:
         trained = fit(request, rows, Part(progress, 0.0, 0.95))
         progress(0.95, "saving the version")
         while True:

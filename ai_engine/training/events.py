@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from ai_engine.domain import errors
 from ai_engine.domain.errors import (
@@ -50,6 +50,10 @@ class Failed:
 
 
 Event = Stage | Completed | Failed
+_NO_MEMORY: Final = (
+    "it ran out of memory. Give fewer rows, columns or machines, or let a training take more "
+    "(AI_ENGINE_TRAINING_MEMORY)"
+)
 
 
 def to_line(event: Event) -> str:
@@ -92,13 +96,13 @@ def _read(told: Mapping[str, Any]) -> Event:
 def described(error: Exception) -> dict[str, Any]:
     """Return the JSON values of an error; `rebuilt_error` reads them."""
     ours = isinstance(error, AIEngineError)
-    invalid = isinstance(error, InvalidInputError)
+    invalid, memory = isinstance(error, InvalidInputError), isinstance(error, MemoryError)
     attributes = {name: value for name, value in vars(error).items() if isinstance(value, (str, int, float))}
     return {
         "kind": "invalid" if invalid else "storage" if isinstance(error, StorageError) else "internal",
         "type": type(error).__name__,
         "field": getattr(error, "field", None),
-        "detail": str(error) if ours else f"{type(error).__name__}: {error}",
+        "detail": str(error) if ours else _NO_MEMORY if memory else f"{type(error).__name__}: {error}",
         "attributes": attributes if ours else {},
     }
 

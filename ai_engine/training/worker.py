@@ -97,7 +97,7 @@ def _train(order: dict[str, Any], progress: Progress) -> TrainingResult:
     machine = request.group_column
     rows = read_columns(RowsFile.from_mapping(order["rows"]), () if machine is None else (machine,))
     with open_registry(Settings(**order["settings"])) as registry:
-        return TrainingEngine(registry).train(request, rows, progress, job)
+        return TrainingEngine(registry, alone=True).train(request, rows, progress, job)
 
 
 def _import_recipes() -> None:

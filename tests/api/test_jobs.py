@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from ai_engine.api.job_events import job_events
@@ -258,3 +260,40 @@ def test_a_program_that_ends_hands_its_jobs_back(tmp_path: Path) -> None:
         (job,) = manager.registry.queue.page()
         assert job.status in (JobStatus.QUEUED, JobStatus.COMPLETED)  # on a quick machine it is done
         assert job.deaths == 0
+
+
+def lose_jobs(server: Served) -> None:
+    """Let the database know no job any more, as one does that was restored."""
+    with sqlite3.connect(server.registry.location, timeout=30) as database:
+        database.execute("DELETE FROM engine_jobs")
+    database.close()
+
+
+def test_who_waits_for_a_job_that_is_lost_is_told(idle: Served) -> None:
+    answers: list[httpx.Response] = []
+    asking = threading.Thread(target=lambda: answers.append(idle.post("/train", train_body())))
+    asking.start()
+    while not idle.registry.queue.page():
+        pass
+    lose_jobs(idle)
+    asking.join(60)
+    told = problem(answers[0], 503)
+    assert told["type"] == "urn:ai-engine:problem:job-lost"
+    assert "ask for the training again" in told["detail"]
+
+
+def test_who_follows_a_job_that_is_lost_is_told(idle: Served) -> None:
+    job_id = submitted(idle)
+    idle.registry.queue.beat(claimed(idle).claim, 600.0, "fitting", 0.5)
+    with idle.client.stream("GET", f"/train/jobs/{job_id}/events") as answer:
+        lines = answer.iter_lines()
+        while next(lines) != "event: progress":
+            pass
+        lose_jobs(idle)
+        rest = list(lines)
+    start = rest.index("event: failed")
+    assert not rest[start - 1].startswith("id:")  # nothing follows it, here or anywhere
+    error = json.loads(rest[start + 1].removeprefix("data: "))["error"]
+    assert error["code"] == "job-lost"
+    assert "ask for the training again" in error["detail"]
+    assert problem(idle.get(f"/train/jobs/{job_id}/events"), 404)

@@ -19,6 +19,7 @@ from ai_engine.access.signing import SigningKey
 from ai_engine.api.application import include
 from ai_engine.api.rights import RIGHTS
 from ai_engine.domain.rights import Rights, Scope, checked_scopes
+from ai_engine.jobs.schedules import new_schedule
 from tests.api.serving import Served, serving, train_body
 
 OPEN = "open"
@@ -68,6 +69,13 @@ TABLE = {
     "roll_back": Request("POST", "/models/{model}/rollback", None, ("operate",)),
     "delete": Request("DELETE", "/models/{model}/versions/1.0.9", None, ("operate",)),
     "clean_up": Request("POST", "/models/cleanup?dry_run=true", None, ("operate",), for_team=False),
+    "list_schedules": Request("GET", "/schedules", None, ("read",)),
+    "show_schedule": Request("GET", "/models/{model}/schedule", None, ("read",)),
+    "set_schedule": Request(
+        "PUT", "/models/{model}/schedule", {"source": "x.csv", "every": "30d"}, ("train",)
+    ),
+    "remove_schedule": Request("DELETE", "/models/{model}/schedule", None, ("train",)),
+    "run_schedule": Request("POST", "/models/{model}/schedule/run", None, ("train",)),
     "audit_log": Request("GET", "/audit", None, ("admin",), for_team=False),
 }
 
@@ -111,7 +119,8 @@ class Guarded:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    with serving(tmp_path_factory.mktemp("guarded"), workers=0) as server:
+    sources = tmp_path_factory.mktemp("sources")
+    with serving(tmp_path_factory.mktemp("guarded"), workers=0, sources=str(sources)) as server:
         for name in ("team-a-cpu", "team-b-cpu"):
             for number in range(2):
                 server.registry.save(name, number)
@@ -212,6 +221,12 @@ def test_lists_hold_what_a_key_is_for(guarded: Guarded) -> None:
     filtered = get("/models", params={"filter": "name ~ 'team-a*' or version = '1.0.1'"}, headers=headers)
     assert [one["name"] for one in filtered.json()["models"]] == ["team-b-cpu"]
     assert get("/train/jobs", headers=headers).json()["jobs"] == []
+    for name in ("team-a-cpu", "team-b-cpu"):
+        new = new_schedule(guarded.server.registry, name, {"source": "/rows.csv", "every": "30d"}, None)
+        guarded.server.registry.schedules.put(new)
+    planned = get("/schedules", headers=headers).json()
+    assert [one["model_name"] for one in planned["schedules"]] == ["team-b-cpu"]
+    assert planned["total_schedules"] == 1
     page = get("/", headers=headers).text
     assert "team-b-cpu" in page
     assert "team-a-cpu" not in page

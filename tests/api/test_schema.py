@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import pytest
 
-from tests.api.serving import Served, telemetry, train_body
+from tests.api.serving import Served, serving, telemetry, train_body
 from tests.snapshots import openapi
 
 DOCUMENT: Final = openapi()
@@ -21,6 +23,7 @@ FREE: Final = {
     "Version.algorithms[]",
     "VersionWithHistory.algorithms[]",
     "Run.hyperparameters",
+    "ScheduledTraining.hyperparameters",
 }
 TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "string": (str,),
@@ -119,6 +122,13 @@ TRAININGS: Final[tuple[dict[str, Any], ...]] = (
 MODELS: Final = ("resource_predictor", "anomaly_detector", "ms", "ok")
 
 
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Served]:
+    (tmp_path / "sources").mkdir()
+    with serving(tmp_path / "models", sources=str(tmp_path / "sources")) as served:
+        yield served
+
+
 def test_every_answer_is_what_the_document_says(server: Served) -> None:
     asked: set[tuple[str, str]] = set()
 
@@ -167,11 +177,34 @@ def test_every_answer_is_what_the_document_says(server: Served) -> None:
         ask("POST", "/models/cleanup", more)
     server.registry.save("others", 2)
     assert ask("POST", "/models/cleanup", "?keep_versions=1")["removed"]
+    _ask_for_schedules(ask, server)
     for path in ("/health", "/health/live", "/health/ready", "/metrics"):
         ask("GET", path)
     server.service.workers.stop()
     ask("GET", "/health/ready")
     assert asked == {(method, path) for path, methods in DOCUMENT["paths"].items() for method in methods}
+
+
+def _ask_for_schedules(ask: Callable[..., Any], server: Served) -> None:
+    """Set a schedule, and ask for all that is told of it; as long as there is one, health tells of it."""
+    schedule, run = "/models/{model_name}/schedule", "/models/{model_name}/schedule/run"
+    source = Path(str(server.service.settings.sources)) / "cpu.json"
+    source.write_text(json.dumps(table()))
+    for name in ("one", "two"):
+        body = {"source": "cpu.json", "every": "6h", "model_type": "regression", "target_columns": ["ms"]}
+        ask("PUT", schedule, body=body, model_name=name)
+    ask("PUT", schedule, body={"source": "../cpu.json", "every": 5.0}, model_name="one")
+    ask("PUT", schedule, body={"source": "cpu.json"}, model_name="one")
+    ask("GET", schedule, model_name="one")
+    ask("GET", schedule, model_name="nobody")
+    for more in ("", "?limit=1", "?limit=0"):
+        ask("GET", "/schedules", more)
+    for name in ("one", "nobody"):
+        ask("POST", run, model_name=name)
+        ask("DELETE", schedule, model_name="two")
+    ask("GET", "/models/{model_name}/training_history", model_name="ms")
+    ask("GET", "/models/{model_name}/training_history", "?limit=0", model_name="ms")
+    ask("GET", "/models/{model_name}/training_history", model_name="nobody")
 
 
 @pytest.mark.parametrize(

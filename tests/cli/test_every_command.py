@@ -53,6 +53,15 @@ GIVEN: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
     ("jobs", "show"): ("{job}",),
     ("jobs", "cancel"): ("{job}",),
     ("jobs", "retry"): ("{job}",),
+    ("models", "trainings"): ("cpu",),
+    ("schedules", "set"): (
+        *("cpu", "--source", "{rows}", "--every", "6h", "--rows", "9"),
+        *("--model-type", "regression", "--target", "x"),
+    ),
+    ("schedules", "list"): (),
+    ("schedules", "show"): ("cpu",),
+    ("schedules", "run"): ("cpu",),
+    ("schedules", "remove"): ("cpu",),
     ("models", "export"): ("cpu", "-o", "{tmp}/cpu.pkl"),
     ("keys", "create"): ("ops", "--scope", "read"),
     ("keys", "list"): (),
@@ -63,6 +72,9 @@ GIVEN: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
 }
 # Tried beside: they serve until they are ended, train in a process of their own, or wait for one that does.
 ELSEWHERE: Final = {("serve",), ("train",), ("worker",), ("jobs", "follow")}
+
+# What has something to put into a registry makes one, and one that shows settings needs none.
+MAKING: Final = {("restore",), ("schedules", "set"), ("keys", "create"), ("config", "show")}
 
 
 @pytest.mark.parametrize("path", TREE, ids=" ".join)
@@ -190,11 +202,8 @@ def test_the_model_of_a_missing_package_is_one_sentence(tmp_path: Path) -> None:
     assert read.stdout.startswith("ai_engine.training.estimators.")
 
 
-# Two make a registry, and one opens none.
-OTHERS: Final = (("restore",), ("keys", "create"), ("config", "show"))
-
-
-@pytest.mark.parametrize("path", [path for path in GIVEN if path not in OTHERS], ids=" ".join)
+# The one opens none, the others make a registry.
+@pytest.mark.parametrize("path", [path for path in GIVEN if path not in MAKING], ids=" ".join)
 @pytest.mark.parametrize("exists", [False, True], ids=["no directory", "an empty one"])
 def test_a_command_makes_no_registry_where_there_is_none(
     path: tuple[str, ...], exists: bool, command: Command, model_dir: Path, tmp_path: Path

@@ -26,6 +26,7 @@ from ai_engine.testing.format_contract import FormatContract
 from ai_engine.testing.job_queue_contract import JobQueueContract
 from ai_engine.testing.memory_files import MemoryJournal, MemoryOperations, MemoryVersionFiles
 from ai_engine.testing.outage_journal_contract import OutageJournalContract
+from ai_engine.testing.schedule_contract import ScheduleContract
 from ai_engine.testing.search_contract import SearchContract
 from ai_engine.testing.version_files_contract import VersionFilesContract
 
@@ -113,14 +114,18 @@ class TestMemoryVersionFiles(VersionFilesContract):
         return lambda: files
 
 
-class TestMemoryCatalogue(CatalogueContract, SearchContract, JobQueueContract, AccessContract):
+class TestMemoryCatalogue(
+    CatalogueContract, SearchContract, JobQueueContract, ScheduleContract, AccessContract
+):
     @pytest.fixture
     def open_catalogue(self) -> Callable[[], MemoryCatalogue]:
         database = MemoryDatabase("/models")
         return lambda: MemoryCatalogue(database)
 
 
-class TestSqliteCatalogue(CatalogueContract, SearchContract, JobQueueContract, AccessContract):
+class TestSqliteCatalogue(
+    CatalogueContract, SearchContract, JobQueueContract, ScheduleContract, AccessContract
+):
     @pytest.fixture
     def open_catalogue(self, tmp_path: Path) -> Iterator[Callable[[], SqliteCatalogue]]:
         opened: list[SqliteCatalogue] = []

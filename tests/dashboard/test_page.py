@@ -10,11 +10,16 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from ai_engine.access.principals import EVERYTHING
 from ai_engine.dashboard.charts import sparkline
+from ai_engine.dashboard.schedules import planned
 from ai_engine.dashboard.summary import MODELS_A_PAGE
 from ai_engine.domain.entities import Run
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.rights import Rights, Scope
+from ai_engine.domain.schedules import Happening, Schedule
+from ai_engine.jobs.schedules import new_schedule
+from ai_engine.registry.json_views import last_shape
 from tests.api.serving import Served, serving
 from tests.reports.test_page import FULL
 from tests.upgrade.original import Original
@@ -219,3 +224,41 @@ def test_a_browser_shows_the_report_that_a_model_leads_to(
     page.get_by_role("link", name="NovaCron AI Engine").click()
     assert page.get_by_role("heading", level=1).inner_text() == "Models"
     page.set_viewport_size({"width": 390, "height": 800})
+
+
+def test_schedules_are_shown_those_with_trouble_first(tmp_path: Path) -> None:
+    with serving(tmp_path / "models", workers=0) as server:
+        assert "Trained again by themselves" not in server.get("/").text
+        for name in ("a", "b"):
+            given = {"source": f"{tmp_path}/{name}.csv", "rows": 5, "model_type": "resource_prediction"}
+            server.registry.schedules.put(new_schedule(server.registry, name, given))
+        told = planned({"schedules": [_told(one) for one in server.registry.schedules.page()]}, EVERYTHING)
+        assert [(one.name, one.following, one.last, one.bad) for one in told] == [
+            ("a", "once enough rows have come", None, False),
+            ("b", "once enough rows have come", None, False),
+        ]
+        turn = server.registry.schedules.get("b").turn
+        server.registry.schedules.passed(turn, Happening.UNREADABLE, "there is no <file>")
+        shown, _ = server.registry.schedules.told(5)
+        assert [one.name for one in shown] == ["b", "a"]
+        bad = planned({"schedules": [_told(one) for one in shown]}, EVERYTHING)[0]
+        assert (bad.following, bad.last, bad.because, bad.bad) == (
+            "once it can be read",
+            "no source",
+            "there is no <file>",
+            True,
+        )
+        page = server.get("/").text
+        while "there is no" not in page:  # what health says is asked for once a second
+            page = server.get("/").text
+        assert "there is no &lt;file&gt;" in page
+        assert page.index(">b</th>") < page.index(">a</th>")
+
+
+def _told(schedule: Schedule) -> dict[str, object]:
+    return {
+        "model_name": schedule.name,
+        "next_at": None,
+        "last": last_shape(schedule.last),
+        "warning": schedule.warning,
+    }

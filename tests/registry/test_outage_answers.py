@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from ai_engine import AIEngineError, InvalidInputError, VersionExistsError
 from ai_engine.domain.answers import VersionInfo
-from ai_engine.domain.entities import Run, RunRecord
+from ai_engine.domain.entities import Run
+from ai_engine.domain.history import RunRecord
 from ai_engine.domain.search import EVERYTHING, Search
 from ai_engine.models import ModelManager, ModelPerformance
 from ai_engine.registry.json_views import run_entry

@@ -19,9 +19,10 @@ from ai_engine import (
 )
 from ai_engine.domain.entities import SavedVersion
 from ai_engine.domain.jobs import Job, JobCompletion, JobStatus, Usage, failure
+from ai_engine.jobs.upkeep import JobUpkeep
 from ai_engine.models import ModelManager
 from ai_engine.registry.registry import Registry
-from ai_engine.registry.upkeep import Upkeep
+from ai_engine.settings import Settings
 from ai_engine.testing import in_memory
 from tests.faults.driver import diagnose
 from tests.models.estimators import large
@@ -218,8 +219,11 @@ def test_jobs_that_ended_long_ago_are_forgotten_while_nobody_asks(
             return found
 
         monkeypatch.setattr(queue, "forget", telling)
-        with Upkeep(manager.registry, 0.0, None, 3600.0):
-            assert forgotten.wait(20)
+        upkeep = JobUpkeep(manager.registry, Settings(), trains=False, asked=pytest.fail)
+        upkeep.start()
+        assert forgotten.wait(20)
+        upkeep.stop()
+        upkeep.join()
         with pytest.raises(JobNotFoundError):
             manager.registry.queue.get(old.job_id)
         assert manager.registry.queue.get(recent.job_id).rows is None

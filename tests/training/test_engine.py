@@ -10,8 +10,13 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from ai_engine.domain.answers import VersionInfo
 from ai_engine.domain.entities import ModelVersion, Run, SavedVersion
-from ai_engine.domain.errors import InvalidInputError, ModelLoadError, OutcomeUnknownError
-from ai_engine.domain.jobs import JobClaim, JobCompletion
+from ai_engine.domain.errors import (
+    CatalogueUnavailableError,
+    InvalidInputError,
+    ModelLoadError,
+    OutcomeUnknownError,
+)
+from ai_engine.domain.jobs import Attempt, JobClaim, JobCompletion, Outcome, Usage
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.training.engine import TrainingEngine, fit
 from ai_engine.training.prediction import predict
@@ -32,6 +37,7 @@ class Saves:
 
     def __init__(self) -> None:
         self.saves: list[dict[str, Any]] = []
+        self.attempts: list[tuple[str, Attempt, str | None]] = []
         self.active: object = None
 
     def load(self, name: str, version: str | None = None) -> object:
@@ -41,6 +47,12 @@ class Saves:
 
     def find(self, name: str, version: str | None = None) -> ModelVersion | None:
         return None
+
+    def record_attempt(
+        self, name: str, attempt: Attempt, hyperparameters: Mapping[str, Any], model_id: str | None = None
+    ) -> None:
+        assert hyperparameters
+        self.attempts.append((name, attempt, model_id))
 
     def describe(self, *given: object, **more: object) -> tuple[list[VersionInfo], int, bool]:
         return [], 0, True
@@ -247,3 +259,35 @@ def test_what_a_foreign_model_cannot_do_is_said(
     with pytest.raises(InvalidInputError) as refusal:
         predict(model, rows, horizon)
     assert refusal.value.field == field
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_training_that_is_no_job_is_in_the_history_whatever_came_of_it(
+    quiet: Progress, alone: bool
+) -> None:
+    kept = Saves()
+    engine = TrainingEngine(kept, alone=alone)
+    result = engine.train(*request(waves(200)), quiet)
+    with pytest.raises(InvalidInputError) as refused:
+        engine.train(*request(waves(5)), quiet)
+    (name, made, model_id), (_, failed, none) = kept.attempts
+    assert (name, model_id, none) == (result.name, result.model_id, None)
+    assert (made.outcome, made.error) == (Outcome.COMPLETED, None)
+    assert (failed.outcome, failed.error) == (Outcome.FAILED, str(refused.value))
+    assert made.ended_at is not None
+    assert made.started_at <= made.ended_at <= failed.started_at
+    # What a process takes that does other things besides is not what the training took.
+    assert (made.usage == Usage()) is not alone
+    assert not alone or (made.usage.cpu_seconds or 0) > 0
+    engine.train(*request(waves(200)), quiet, JobClaim("job", 1))  # its worker keeps account of it
+    assert len(kept.attempts) == 2
+
+
+def test_an_account_that_cannot_be_kept_spoils_no_training(quiet: Progress) -> None:
+    class Full(Saves):
+        def record_attempt(self, *given: Any, **more: Any) -> None:
+            raise CatalogueUnavailableError("here", "it is locked")
+
+    assert TrainingEngine(Full()).train(*request(waves(200)), quiet).version
+    with pytest.raises(InvalidInputError):
+        TrainingEngine(Full()).train(*request(waves(5)), quiet)

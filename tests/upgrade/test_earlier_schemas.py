@@ -62,7 +62,27 @@ def test_it_opens_and_goes_on(schema: int, tmp_path: Path) -> None:
         assert [p.accuracy_score for p in manager.metric_history("cpu", "1.0.3")] == [0.5, None, 0.75]
         (entry,) = manager.get_model_info(where="mae = 0.3 and metadata.team = 'ops'")["models"]
         assert (entry["avg_accuracy"], entry["metric_count"]) == (0.625, 3)
-        assert [run["hyperparameters"] for run in manager.get_training_history("cpu")] == [{"alpha": 1}]
+        runs = manager.get_training_history("cpu")
+        assert [run["hyperparameters"] for run in runs if run["version"]] == [{"alpha": 1}]
+        if schema == 4:  # which had jobs, whose attempts outlive them from then on
+            assert [[job.job_id, job.status, job.attempt] for job in manager.registry.queue.page()] == told[
+                "jobs"
+            ]
+            died, failed = runs[:2]
+            assert (died["outcome"], died["error"], died["cpu_seconds"]) == (
+                "died",
+                "its process was killed by SIGKILL",
+                2.5,
+            )
+            assert (failed["outcome"], failed["host"], failed["peak_memory_bytes"]) == (
+                "failed",
+                "host-a",
+                1000,
+            )
+            claimed = manager.registry.queue.claim("worker", "host", 600.0)
+            assert claimed is not None
+            assert (claimed.attempt, claimed.stage) == (2, None)
+        assert manager.schedules() == []
         assert manager.get_model_info(where="pinned")["total"] == 1
         manager.save_model("cpu", "next")  # 1.0.0 was deleted and is not given again
         assert manager.active_models["cpu"] == "1.0.4"

@@ -99,7 +99,7 @@ async def follow_job(
     check_model(principal_of(request), job.model_name)
     if job.status.is_ended and not events:
         return Response(status_code=204)  # by which a client knows not to ask again
-    follower = Follower(service.registry.queue, job_id, after)
+    follower = Follower(service.registry.queue, job_id, after, was_there=True)
     return StreamingResponse(job_events(service, follower), media_type="text/event-stream", headers=HEADERS)
 
 

@@ -213,7 +213,7 @@ def _versions(service: Service, model_name: str, most: int | None) -> Answer | N
         raise ModelNotFoundError(model_name)
     if most is not None and total > most:
         return None
-    runs: dict[str, list[dict[str, Any]]] = {}  # JSON values
+    runs: dict[str | None, list[dict[str, Any]]] = {}  # JSON values
     for record in service.registry.runs(model_name):
         runs.setdefault(record.version, []).append(run_shape(record))
     return Answer(
@@ -223,8 +223,24 @@ def _versions(service: Service, model_name: str, most: int | None) -> Answer | N
                 entry_shape(entry) | {"training_history": runs.get(entry["version"], [])} for entry in entries
             ],
             "total_versions": total,
+            "attempts_without_version": runs.get(None, [])[:_SHORT],
         }
     )
+
+
+@router.get("/models/{model_name:path}/training_history", responses=answers(schemas.TrainingsReply, 404))
+async def training_history(
+    service: Running,
+    request: Request,
+    model_name: Name,
+    limit: Annotated[int, Query(ge=1, le=100_000, description="How many at most.")] = _SHORT,
+) -> Answer:
+    """List the trainings of a model, newest first, those that made no version among them."""
+    refuse_unknown(request, "limit")
+    runs = await to_thread.run_sync(service.registry.runs, model_name, limiter=service.short_reads)
+    if not runs and not await to_thread.run_sync(service.registry.versions, model_name):
+        raise ModelNotFoundError(model_name)
+    return Answer({"model_name": model_name, "training_history": [run_shape(run) for run in runs[:limit]]})
 
 
 @router.get("/models/{model_name:path}/compare", responses=answers(schemas.CompareReply, 404))

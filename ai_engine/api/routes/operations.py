@@ -12,17 +12,24 @@ from ai_engine.api import schemas
 from ai_engine.api.documentation import page
 from ai_engine.api.json_response import Answer
 from ai_engine.api.problems import RefusedError, stopping
+from ai_engine.api.rights import principal_of
 from ai_engine.api.routes.openapi import answers
 from ai_engine.api.service import Running, address_of
+from ai_engine.domain.rights import Scope
 from ai_engine.registry.json_views import health_answer
 
 router = APIRouter(tags=["operations"])
 
 
 @router.get("/health", responses=answers(schemas.HealthReply))
-async def health(service: Running) -> Answer:
-    """Return the health of the engine. It answers 200 for as long as the process lives."""
+async def health(service: Running, request: Request) -> Answer:
+    """Return the health of the engine. It answers 200 for as long as the process lives.
+
+    It needs no key; what schedules say of their models is told to who may read.
+    """
     state = await service.health.state()
+    if not principal_of(request).rights.allow(Scope.READ):
+        state = state | {"schedules": None, "warnings": []}
     uptime = time.monotonic() - service.started
     return Answer(health_answer(state, uptime, service.database, await service.health.actives()))
 

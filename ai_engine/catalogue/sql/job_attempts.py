@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ai_engine.catalogue.sql.dialect import Dialect
 from ai_engine.catalogue.sql.jobs import AHEAD, SqlJobs
+from ai_engine.catalogue.sql.schedules import ScheduledJobs
 from ai_engine.domain.entities import Digest
 from ai_engine.domain.errors import JobNotFoundError, LeaseLostError
 from ai_engine.domain.job_ids import id_of, parsed_id
@@ -44,6 +45,7 @@ class SqlAttempts(SqlJobs):
     def __init__(self, execute: Execute, dialect: Dialect, discard: Callable[[Digest], None]) -> None:
         super().__init__(execute, dialect)
         self._discard = discard
+        self._schedules = ScheduledJobs(execute, dialect)
 
     def claim(self, worker: str, host: str, lease: float) -> Job | None:
         """See catalogue.jobs.JobQueue."""
@@ -75,7 +77,7 @@ class SqlAttempts(SqlJobs):
 
     def _start(self, job_id: str, seq: int, attempt: int, worker: str, host: str, lease: float) -> Job:
         now, later = self._dialect.now, self._dialect.later(":lease")
-        of = {"job": seq, "attempt": attempt}
+        of = {"job": seq, "attempt": attempt, "id": job_id}
         self._execute(
             f"UPDATE engine_jobs SET status = :running, attempt = :attempt, started_at = {now} "
             "WHERE seq = :job",
@@ -86,12 +88,20 @@ class SqlAttempts(SqlJobs):
             f"VALUES (:job, :attempt, :lease, {now}, {later})",
             {**of, "lease": lease},
         )
+        job = self._require(job_id)
         self._execute(
-            "INSERT INTO engine_job_attempts (job, attempt, worker, host, started_at) "
-            f"VALUES (:job, :attempt, :worker, :host, {now})",
-            {**of, "worker": worker, "host": host},
+            "INSERT INTO engine_attempts "
+            "(model_name, job, attempt, worker, host, hyperparameters, started_at) "
+            f"VALUES (:name, :id, :attempt, :worker, :host, :hyperparameters, {now})",
+            {
+                **of,
+                "name": job.model_name,
+                "worker": worker,
+                "host": host,
+                "hyperparameters": json.dumps(job.spec.get("hyperparameters") or {}),
+            },
         )
-        return self._require(job_id)
+        return job
 
     def beat(self, claim: JobClaim, lease: float, stage: str | None, fraction: float | None) -> Order:
         """See catalogue.jobs.JobQueue."""
@@ -121,11 +131,18 @@ class SqlAttempts(SqlJobs):
             "UPDATE engine_jobs SET model_id = :model_id, result = :result WHERE seq = :seq",
             {"model_id": model_id, "result": json.dumps(dict(result)), "seq": seq},
         )
+        self._execute(
+            "UPDATE engine_attempts SET run = (SELECT MAX(t.id) FROM training_history t "
+            "WHERE t.model_id = :model_id) WHERE job = :job AND attempt = :attempt",
+            {"model_id": model_id, "job": claim.job_id, "attempt": claim.attempt},
+        )
+        self._schedules.completed(claim.job_id, result)
         self._release_rows(seq)
 
     def fail(self, claim: JobClaim, error: Mapping[str, Any], told: str) -> None:
         """See catalogue.jobs.JobQueue."""
         self._note_error(self._end(claim, JobStatus.FAILED, Outcome.FAILED, told), error)
+        self._schedules.failed(claim.job_id, told)
 
     def lose(self, claim: JobClaim, told: str) -> None:
         """See catalogue.jobs.JobQueue."""
@@ -134,19 +151,28 @@ class SqlAttempts(SqlJobs):
             "UPDATE engine_jobs SET deaths = deaths + 1 WHERE seq = :seq RETURNING deaths, status",
             {"seq": seq},
         )
-        if deaths < MOST_DEATHS or status != JobStatus.QUEUED.value:
+        if status != JobStatus.QUEUED.value:
+            return
+        if deaths < MOST_DEATHS:
+            self._tell(seq, "progress", _follows(claim, f"attempt {claim.attempt} died: {told}"), 0.0)
             return
         self._execute(
             f"UPDATE engine_jobs SET status = :failed, completed_at = {self._dialect.now} WHERE seq = :seq",
             {"failed": JobStatus.FAILED.value, "seq": seq},
         )
         died = [one for one in self.attempts(claim.job_id) if one.outcome is Outcome.DIED]
-        self._note_error(seq, failure(story(died[-MOST_DEATHS:], claim.job_id)))
+        why = failure(story(died[-MOST_DEATHS:], claim.job_id))
+        self._note_error(seq, why)
         self._tell(seq, JobStatus.FAILED.value)
+        self._schedules.failed(claim.job_id, why["detail"])
 
     def hand_back(self, claim: JobClaim) -> None:
         """See catalogue.jobs.JobQueue."""
-        self._wait_again(claim, Outcome.HANDED_BACK, None)
+        seq = self._wait_again(claim, Outcome.HANDED_BACK, None)
+        job = self._require(claim.job_id)
+        if job.status is JobStatus.QUEUED:
+            told = _follows(claim, f"the worker of attempt {claim.attempt} was stopped")
+            self._tell(seq, "progress", told, 0.0)
 
     def confirm_cancel(self, claim: JobClaim) -> None:
         """See catalogue.jobs.JobQueue."""
@@ -155,12 +181,12 @@ class SqlAttempts(SqlJobs):
     def record_usage(self, claim: JobClaim, usage: Usage) -> None:
         """See catalogue.jobs.JobQueue."""
         self._execute(
-            "UPDATE engine_job_attempts SET cpu_seconds = :cpu, peak_memory = :peak "
+            "UPDATE engine_attempts SET cpu_seconds = :cpu, peak_memory = :peak "
             "WHERE job = :job AND attempt = :attempt",
             {
                 "cpu": usage.cpu_seconds,
                 "peak": usage.peak_memory,
-                "job": self._place(claim.job_id),
+                "job": claim.job_id,
                 "attempt": claim.attempt,
             },
         )
@@ -185,12 +211,15 @@ class SqlAttempts(SqlJobs):
         ((seq,),) = ended
         self._execute("DELETE FROM engine_job_leases WHERE job = :seq", {"seq": seq})
         self._execute(
-            f"UPDATE engine_job_attempts SET ended_at = {self._dialect.now}, outcome = :outcome, "
-            "error = :error WHERE job = :seq AND attempt = :attempt",
-            {"outcome": outcome.value, "error": told, "seq": seq, "attempt": claim.attempt},
+            f"UPDATE engine_attempts SET ended_at = {self._dialect.now}, outcome = :outcome, error = :error, "
+            "behind = (SELECT COALESCE(MAX(t.id), 0) FROM training_history t) "
+            "WHERE job = :job AND attempt = :attempt",
+            {"outcome": outcome.value, "error": told, "job": claim.job_id, "attempt": claim.attempt},
         )
         if status.is_ended:
             self._tell(seq, status.value)
+        if status is JobStatus.CANCELLED:
+            self._schedules.cancelled(claim.job_id)
         return int(seq)
 
     def _note_error(self, seq: int, error: Mapping[str, Any]) -> None:
@@ -224,3 +253,8 @@ class SqlAttempts(SqlJobs):
     def _parameters(claim: JobClaim) -> dict[str, Any]:
         seq, token = parsed_id(claim.job_id) or (0, "")
         return {"seq": seq, "token": token, "attempt": claim.attempt}
+
+
+def _follows(claim: JobClaim, told: str) -> str:
+    """Return what who follows a job is told between two attempts."""
+    return f"{told}; attempt {claim.attempt + 1} follows"

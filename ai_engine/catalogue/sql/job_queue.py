@@ -12,7 +12,7 @@ from ai_engine.catalogue.sql.job_attempts import SqlAttempts
 from ai_engine.domain.entities import Digest
 from ai_engine.domain.errors import IdempotencyKeyReusedError, JobStateError, QueueFullError
 from ai_engine.domain.job_ids import id_of
-from ai_engine.domain.jobs import KEY_LIFETIME, Job, JobStatus, NewJob
+from ai_engine.domain.jobs import KEY_LIFETIME, MOST_ATTEMPTS, Job, JobStatus, NewJob, Outcome
 
 if TYPE_CHECKING:
     from ai_engine.catalogue.sql.snapshot import Execute
@@ -111,6 +111,7 @@ class SqlJobQueue(SqlAttempts):
                 {"cancelled": JobStatus.CANCELLED.value, "seq": seq},
             )
             self._tell(seq, JobStatus.CANCELLED.value)
+            self._schedules.cancelled(job_id)
         else:
             raise JobStateError(job_id, f"is {job.status.value} already; there is nothing to cancel")
         return self._require(job_id)
@@ -136,6 +137,7 @@ class SqlJobQueue(SqlAttempts):
             "WHERE job = :seq AND kind <> 'progress'",
             {"seq": seq},
         )
+        self._schedules.waits(job_id)
         return self._require(job_id)
 
     def forget(self, rows_after: float, jobs_after: float) -> int:
@@ -149,7 +151,18 @@ class SqlJobQueue(SqlAttempts):
         forgotten = self._execute(f"SELECT seq FROM engine_jobs WHERE {ended}", {"age": -jobs_after})
         for (seq,) in forgotten:
             self._release_rows(seq)
-            for table in ("engine_job_events", "engine_job_attempts"):
-                self._execute(f"DELETE FROM {table} WHERE job = :seq", {"seq": seq})
+            self._execute("DELETE FROM engine_job_events WHERE job = :seq", {"seq": seq})
             self._execute("DELETE FROM engine_jobs WHERE seq = :seq", {"seq": seq})
+        # What made no version stays in the history of its model, and so does what made one that is there.
+        self._execute(
+            "DELETE FROM engine_attempts WHERE run IS NULL AND outcome = :completed "
+            f"AND ended_at < {self._dialect.later(':age')}",
+            {"completed": Outcome.COMPLETED.value, "age": -jobs_after},
+        )
+        self._execute(
+            "DELETE FROM engine_attempts WHERE seq IN (SELECT seq FROM (SELECT seq, ROW_NUMBER() OVER "
+            "(PARTITION BY model_name ORDER BY seq DESC) AS place FROM engine_attempts "
+            "WHERE run IS NULL AND outcome IS NOT NULL) old WHERE place > :most)",
+            {"most": MOST_ATTEMPTS},
+        )
         return len(forgotten)

@@ -61,20 +61,32 @@ JOB_TABLES = (
         PRIMARY KEY (job, seq)
     ) WITHOUT ROWID
     """,
-    # Every claim, and what became of it.
+)
+# Every claim of a job, and what became of it: for the length of the job, then in the history of its model;
+# and every training that was no job. `job` is the id of one, `hyperparameters` JSON. `run` is the row of
+# training_history that it made, `behind` the newest one there was when it ended: the place of one that made
+# none.
+ATTEMPT_TABLES = (
     """
-    CREATE TABLE engine_job_attempts (
-        job INTEGER NOT NULL,
+    CREATE TABLE engine_attempts (
+        seq INTEGER PRIMARY KEY,
+        model_name TEXT NOT NULL,
+        job TEXT,
         attempt INTEGER NOT NULL,
         worker TEXT NOT NULL,
         host TEXT NOT NULL,
+        hyperparameters TEXT,
         started_at TIMESTAMP NOT NULL,
         ended_at TIMESTAMP,
         outcome TEXT,
         error TEXT,
         cpu_seconds REAL,
         peak_memory INTEGER,
-        PRIMARY KEY (job, attempt)
-    ) WITHOUT ROWID
+        run INTEGER,
+        behind INTEGER
+    )
     """,
+    "CREATE UNIQUE INDEX engine_attempts_job ON engine_attempts (job, attempt)",
+    "CREATE INDEX engine_attempts_model ON engine_attempts (model_name, seq)",
+    "CREATE INDEX engine_attempts_run ON engine_attempts (run) WHERE run IS NOT NULL",
 )

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 _COLUMNS = """
     j.seq, j.token, j.status, j.model_name, j.model_type, j.spec, j.rows_digest, j.rows_format, j.rows_size,
-    j.attempt, j.deaths, j.submitted_by, j.submitted_at, j.started_at, j.completed_at, l.stage, l.fraction,
-    j.cancelling, j.result, j.error, j.request_id
+    j.attempt, j.deaths, j.submitted_by, j.submitted_at, j.started_at, j.completed_at,
+    COALESCE(l.stage, CASE WHEN j.attempt > 0 AND j.status IN ('queued', 'running') THEN
+        (SELECT e.stage FROM engine_job_events e WHERE e.job = j.seq ORDER BY e.seq DESC LIMIT 1) END),
+    l.fraction, j.cancelling, j.result, j.error, j.request_id
 """
 _FROM = "FROM engine_jobs j LEFT JOIN engine_job_leases l ON l.job = j.seq"
 _LAPSED = "l.lapses_at <= {now} OR l.beat_at > {soon}"
@@ -89,22 +91,10 @@ class SqlJobs:
         """See catalogue.jobs.Jobs."""
         rows = self._execute(
             "SELECT attempt, worker, host, started_at, ended_at, outcome, error, cpu_seconds, peak_memory "
-            "FROM engine_job_attempts WHERE job = :job ORDER BY attempt",
-            {"job": self._place(job_id)},
+            "FROM engine_attempts WHERE job = :job ORDER BY attempt",
+            {"job": job_id},
         )
-        return [
-            Attempt(
-                attempt,
-                worker,
-                host,
-                _moment(started),
-                clock.from_text(ended),
-                Outcome(outcome) if outcome else None,
-                error,
-                Usage(cpu, peak),
-            )
-            for attempt, worker, host, started, ended, outcome, error, cpu, peak in rows
-        ]
+        return [attempt_of(row) for row in rows]
 
     def needs(self, digest: Digest) -> bool:
         """See catalogue.jobs.Jobs."""
@@ -140,6 +130,21 @@ class SqlJobs:
         job = self.get(job_id)
         place = parsed_id(job_id)
         return place[0] if job is not None and place is not None else 0
+
+
+def attempt_of(row: Sequence[Any]) -> Attempt:
+    """Return the attempt of a row."""
+    attempt, worker, host, started, ended, outcome, error, cpu, peak = row
+    return Attempt(
+        attempt,
+        worker,
+        host,
+        _moment(started),
+        clock.from_text(ended),
+        Outcome(outcome) if outcome else None,
+        error,
+        Usage(cpu, peak),
+    )
 
 
 def _job(row: Sequence[Any]) -> Job:

@@ -5,18 +5,21 @@ Schema 0 is a database without our tables: an empty one, or one that the origina
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import uuid4
 
 from ai_engine.catalogue.sql import statements
 from ai_engine.catalogue.sql.access_tables import ACCESS_TABLES
 from ai_engine.catalogue.sql.dialect import SQLITE
-from ai_engine.catalogue.sql.job_tables import JOB_TABLES
+from ai_engine.catalogue.sql.job_tables import ATTEMPT_TABLES, JOB_TABLES
 from ai_engine.catalogue.sql.rows import SqlRow
+from ai_engine.catalogue.sql.schedule_tables import SCHEDULE_TABLES
 from ai_engine.catalogue.sql.snapshot import Execute
 from ai_engine.catalogue.sql.tables import ENGINE_TABLES, SCHEMA, SEED_TABLES
 from ai_engine.domain import clock, versions
 from ai_engine.domain.entities import Place
+from ai_engine.domain.job_ids import id_of
 from ai_engine.domain.performance import COUNTS, REALS
 
 
@@ -45,8 +48,10 @@ def migrate(execute: Execute, schema: int, model_dir: str) -> None:
             execute(statement)
     if schema in (1, 2, 3, 4):
         execute("ALTER TABLE engine_versions ADD COLUMN signature TEXT")
-        for statement in ACCESS_TABLES:
+        for statement in (*ACCESS_TABLES, *ATTEMPT_TABLES, *SCHEDULE_TABLES):
             execute(statement)
+    if schema == 4:
+        _keep_attempts(execute)
     execute(
         "INSERT INTO engine_meta (key, value) VALUES ('schema', :schema) "
         "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
@@ -188,6 +193,46 @@ def _add_reports(execute: Execute) -> None:
     for statement in ENGINE_TABLES:
         if "CREATE TABLE engine_reports" in statement:
             execute(statement)
+
+
+def _keep_attempts(execute: Execute) -> None:
+    """Lead from schema 4 to 5, where attempts outlive their job and belong to the history of its model."""
+    rows = execute(
+        "SELECT j.seq, j.token, j.model_name, j.model_id, j.spec, a.attempt, a.worker, a.host, a.started_at, "
+        "a.ended_at, a.outcome, a.error, a.cpu_seconds, a.peak_memory FROM engine_job_attempts a "
+        "JOIN engine_jobs j ON j.seq = a.job ORDER BY a.started_at, a.job, a.attempt"
+    )
+    for seq, token, name, model_id, spec, number, worker, host, started, ended, outcome, *rest in rows:
+        error, cpu, peak = rest
+        execute(
+            """
+            INSERT INTO engine_attempts (model_name, job, attempt, worker, host, hyperparameters, started_at,
+                                         ended_at, outcome, error, cpu_seconds, peak_memory, run, behind)
+            VALUES (:name, :job, :attempt, :worker, :host, :hyperparameters, :started, :ended, :outcome,
+                    :error, :cpu, :peak,
+                    CASE WHEN :outcome = 'completed' THEN
+                        (SELECT MIN(id) FROM training_history WHERE model_id = :model_id) END,
+                    CASE WHEN :outcome <> 'completed' THEN
+                        (SELECT COALESCE(MAX(id), 0) FROM training_history
+                         WHERE training_completed <= :ended) END)
+            """,
+            {
+                "name": name,
+                "job": id_of(seq, token),
+                "attempt": number,
+                "worker": worker,
+                "host": host,
+                "hyperparameters": json.dumps(json.loads(spec).get("hyperparameters") or {}),
+                "started": started,
+                "ended": ended,
+                "outcome": outcome,
+                "error": error,
+                "cpu": cpu,
+                "peak": peak,
+                "model_id": model_id,
+            },
+        )
+    execute("DROP TABLE engine_job_attempts")
 
 
 # What is read in the place of bytes that are no text.

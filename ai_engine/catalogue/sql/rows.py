@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from ai_engine.catalogue.sql.jobs import attempt_of
 from ai_engine.domain import clock
 from ai_engine.domain.answers import VersionInfo
-from ai_engine.domain.entities import Artifact, ModelVersion, Place, Run, RunRecord
+from ai_engine.domain.entities import Artifact, ModelVersion, Place, Run
+from ai_engine.domain.history import RunRecord
 from ai_engine.domain.json_values import to_json
 from ai_engine.domain.performance import COUNTS, NUMBERS, REALS, ModelPerformance, counted, measured, named
 
@@ -190,7 +192,7 @@ def number_of(value: object) -> Any:
 
 def run_of(row: SqlRow) -> RunRecord:
     """Return the training record of a row."""
-    name, version, started, completed, dataset_size, hyperparameters, score = row
+    name, version, started, completed, dataset_size, hyperparameters, score, job_id, *attempt = row
     run = Run(
         started=clock.from_text(started),
         completed=clock.from_text(completed),
@@ -198,4 +200,4 @@ def run_of(row: SqlRow) -> RunRecord:
         hyperparameters=parsed(hyperparameters, dict),
         validation_score=number_of(score),
     )
-    return RunRecord(name, version, run)
+    return RunRecord(name, version, run, job_id, None if attempt[0] is None else attempt_of(attempt))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from heapq import merge
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ai_engine.catalogue.protocol import Debris
@@ -21,6 +22,7 @@ from ai_engine.catalogue.sql.rows import (
     run_of,
     version_of,
 )
+from ai_engine.catalogue.sql.schedules import SqlSchedules
 from ai_engine.domain import clock
 from ai_engine.domain.answers import ModelInfo, VersionInfo
 from ai_engine.domain.collector import Uncollected
@@ -29,9 +31,9 @@ from ai_engine.domain.entities import (
     Digest,
     ModelVersion,
     NewVersion,
-    RunRecord,
     Seal,
 )
+from ai_engine.domain.history import RunRecord
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.retention import Candidate, Policy
 from ai_engine.domain.search import EVERYTHING, Position, Search
@@ -98,6 +100,10 @@ class SqlSnapshot:
     @property
     def audit(self) -> SqlAuditTrail:
         return SqlAuditTrail(self._execute)
+
+    @property
+    def schedules(self) -> SqlSchedules:
+        return SqlSchedules(self._execute, self._dialect)
 
     def find(self, name: str, version: str | None = None) -> ModelVersion | None:
         if version is None:
@@ -174,7 +180,12 @@ class SqlSnapshot:
         return performance_of(rows[0]) if rows else None
 
     def runs(self, name: str, version: str | None = None) -> list[RunRecord]:
-        return [run_of(row) for row in self._execute(statements.RUNS, {"name": name, "version": version})]
+        made = self._execute(statements.RUNS, {"name": name, "version": version})
+        if version is not None:
+            return [run_of(row[1:]) for row in made]
+        # What made nothing has its place behind the newest run that there was when it ended.
+        failed = self._execute(statements.ATTEMPTS, {"name": name})
+        return [run_of(row[1:]) for row in merge(failed, made, key=lambda row: row[0], reverse=True)]
 
     def report(self, model_id: str) -> Mapping[str, Any] | None:
         rows = self._execute(statements.REPORT, {"model_id": model_id})

@@ -170,11 +170,31 @@ REPORT = """
     SELECT x.report FROM training_history t JOIN engine_reports x ON x.run = t.id
     WHERE t.model_id = :model_id ORDER BY t.id DESC LIMIT 1
 """
-RUNS = """
-    SELECT e.name, e.version, t.training_started, t.training_completed, t.dataset_size, t.hyperparameters,
-           t.validation_score
+ADD_ATTEMPT = """
+    INSERT INTO engine_attempts (model_name, attempt, worker, host, hyperparameters, started_at, ended_at,
+                                 outcome, error, cpu_seconds, peak_memory, run, behind)
+    VALUES (:name, :attempt, :worker, :host, :hyperparameters, :started, :ended, :outcome, :error, :cpu,
+            :peak,
+            (SELECT MAX(t.id) FROM training_history t WHERE t.model_id = :model_id),
+            (SELECT COALESCE(MAX(t.id), 0) FROM training_history t))
+"""
+_ATTEMPT = """
+    a.job, a.attempt, a.worker, a.host, a.started_at, a.ended_at, a.outcome, a.error, a.cpu_seconds,
+    a.peak_memory
+"""
+RUNS = f"""
+    SELECT t.id, e.name, e.version, t.training_started, t.training_completed, t.dataset_size,
+           t.hyperparameters, t.validation_score, {_ATTEMPT}
     FROM engine_versions e JOIN training_history t ON t.model_id = e.model_id
+         LEFT JOIN engine_attempts a ON a.run = t.id
     WHERE e.name = :name AND e.version = COALESCE(:version, e.version) ORDER BY t.id DESC
+"""
+# Attempts that made no version, those of a version that was deleted left out.
+ATTEMPTS = f"""
+    SELECT a.behind, a.model_name, NULL, a.started_at, NULL, NULL, a.hyperparameters, NULL, {_ATTEMPT}
+    FROM engine_attempts a
+    WHERE a.model_name = :name AND a.run IS NULL AND a.ended_at IS NOT NULL AND a.outcome <> 'completed'
+    ORDER BY a.behind DESC, a.seq DESC
 """
 
 MODEL = """

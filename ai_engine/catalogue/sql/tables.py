@@ -6,7 +6,8 @@ All that the engine needs besides lives in tables of its own, whose names begin 
 from __future__ import annotations
 
 from ai_engine.catalogue.sql.access_tables import ACCESS_TABLES
-from ai_engine.catalogue.sql.job_tables import JOB_TABLES
+from ai_engine.catalogue.sql.job_tables import ATTEMPT_TABLES, JOB_TABLES
+from ai_engine.catalogue.sql.schedule_tables import SCHEDULE_TABLES
 
 SCHEMA = 5
 
@@ -168,4 +169,6 @@ ENGINE_TABLES = (
     "CREATE INDEX engine_training_model ON training_history (model_id)",
     *JOB_TABLES,
     *ACCESS_TABLES,
+    *ATTEMPT_TABLES,
+    *SCHEDULE_TABLES,
 )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 from ai_engine.catalogue.sql import listing, statements
 from ai_engine.catalogue.sql.audit import SqlAuditLog
@@ -17,6 +18,7 @@ from ai_engine.catalogue.sql.rows import (
     performance_columns,
     run_columns,
 )
+from ai_engine.catalogue.sql.schedules import SqlScheduleBook
 from ai_engine.catalogue.sql.snapshot import Execute, ModelRow, SqlSnapshot
 from ai_engine.domain import clock, versions
 from ai_engine.domain.entities import (
@@ -30,6 +32,7 @@ from ai_engine.domain.entities import (
     Seal,
 )
 from ai_engine.domain.errors import ModelNotFoundError, NoPreviousVersionError, VersionExistsError
+from ai_engine.domain.jobs import Attempt
 from ai_engine.domain.json_values import to_json
 from ai_engine.domain.performance import ModelPerformance
 from ai_engine.domain.search import Field
@@ -52,6 +55,10 @@ class SqlTransaction(SqlSnapshot):
     @property
     def audit(self) -> SqlAuditLog:
         return SqlAuditLog(self._execute, self._actor)
+
+    @property
+    def schedules(self) -> SqlScheduleBook:
+        return SqlScheduleBook(self._execute, self._dialect, self._actor)
 
     def _discard(self, digest: Digest) -> None:
         """Have bytes removed, unless a version or a job has them."""
@@ -245,6 +252,31 @@ class SqlTransaction(SqlSnapshot):
                 {"run": rows[0][0], "report": to_json("report", run.report)},
             )
 
+    def record_attempt(
+        self,
+        name: str,
+        attempt: Attempt,
+        hyperparameters: Mapping[str, Any],
+        model_id: str | None = None,
+    ) -> None:
+        self._execute(
+            statements.ADD_ATTEMPT,
+            {
+                "name": name,
+                "attempt": attempt.attempt,
+                "worker": attempt.worker,
+                "host": attempt.host,
+                "hyperparameters": to_json("hyperparameters", hyperparameters),
+                "started": clock.to_text(attempt.started_at),
+                "ended": attempt.ended_at and clock.to_text(attempt.ended_at),
+                "outcome": attempt.outcome and attempt.outcome.value,
+                "error": attempt.error,
+                "cpu": attempt.usage.cpu_seconds,
+                "peak": attempt.usage.peak_memory,
+                "model_id": model_id,
+            },
+        )
+
     def withdraw(self, version: ModelVersion, files: Iterable[str], at: datetime) -> None:
         model = self._model(version.name)
         if model.active == version.seq:
@@ -266,6 +298,11 @@ class SqlTransaction(SqlSnapshot):
         )
         self._execute(
             "DELETE FROM engine_reports WHERE run IN "
+            "(SELECT id FROM training_history WHERE model_id = :model_id)",
+            of,
+        )
+        self._execute(
+            "UPDATE engine_attempts SET run = NULL WHERE run IN "
             "(SELECT id FROM training_history WHERE model_id = :model_id)",
             of,
         )
