@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from ai_engine.domain.errors import (
@@ -168,8 +169,10 @@ class Scheduler:
                 log.debug("%s", error)
             except StorageError:
                 raise
-            except AIEngineError as error:
-                log.error("the schedule of %s could not be done: %s", schedule.name, error)
+            except Exception:  # at the edge of one: no other is to wait for it
+                log.exception("the schedule of %s could not be done", schedule.name)
+                with suppress(AIEngineError):
+                    self._pass(schedule, Happening.UNREADABLE, _UNFORESEEN, AGAIN)
         self.asked += asked
         return asked
 
@@ -222,6 +225,7 @@ class Scheduler:
         return False
 
 
+_UNFORESEEN: Final = "it failed in a way that was not foreseen; the log of the worker has the details"
 _UNCHANGED: Final = "the source holds what the last version was trained on"
 
 

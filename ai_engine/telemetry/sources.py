@@ -6,6 +6,7 @@ so one that is appended to meanwhile gives the rows that it had.
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
 import re
@@ -318,8 +319,7 @@ def _wild(text: str) -> str:
         elif sign in "*?":
             expression += {"*": "[^/]*", "?": "[^/]"}[sign]
         else:
-            inner = sign[1:-1].replace("\\", r"\\")
-            expression += f"[^{inner[1:]}]" if inner.startswith("!") else f"[{inner}]"
+            expression += fnmatch.translate(sign).removeprefix("(?s:")[:-3]  # up to its `)` and end
         at = match.end()
     return expression + re.escape(text[at:])
 

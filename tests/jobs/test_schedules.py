@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ai_engine.catalogue.schedules import ScheduleBook
@@ -32,6 +32,7 @@ from ai_engine.domain.schedules import (
     Last,
     Schedule,
     Selection,
+    Source,
     interval,
     next_due,
     row_count,
@@ -439,6 +440,27 @@ def test_one_schedule_that_cannot_be_done_stops_no_other(
     assert "gone" in str(gone.reason)
 
 
+def test_one_that_fails_unforeseen_stops_no_other(
+    scheduled: Scheduled, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    scheduled.put(every="1h")
+    other = {"model_type": "resource_prediction", "source": f"{scheduled.directory}/a*.csv", "every": "1h"}
+    scheduled.registry.schedules.put(new_schedule(scheduled.registry, "a", other))
+
+    def failing(source: Source, *given: Any, **more: Any) -> SourceReading:
+        if source.pattern.endswith("a*.csv"):
+            raise RuntimeError("nobody thought of this")
+        return examine(source, *given, **more)
+
+    monkeypatch.setattr(scheduling, "examine", failing)
+    assert scheduled.looker.look() == 1
+    assert "nobody thought of this" in caplog.text
+    told = scheduled.registry.schedules.get("a")
+    assert told.last is not None
+    assert "log" in str(told.last.reason)
+    assert scheduled.looker.look() == 0  # and not again within a minute
+
+
 def forget_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for lifetime in ("JOB_LIFETIME", "KEY_LIFETIME"):
         monkeypatch.setattr(f"ai_engine.registry.training_queue.{lifetime}", -600.0)
@@ -558,12 +580,14 @@ def test_the_type_is_that_of_the_newest_version(scheduled: Scheduled) -> None:
     assert json.loads(json.dumps(dict(new.spec))) == new.spec
 
 
+@settings(deadline=None)
 @given(st.floats(1.0, LONGEST))
 def test_any_time_from_a_second_to_ten_years_is_an_interval(seconds: float) -> None:
     assert interval(seconds) == seconds
     assert interval(timedelta(seconds=seconds)) == pytest.approx(seconds)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 500), st.sampled_from("smhdw"))
 def test_an_interval_is_told_as_it_is_read(count: int, unit: str) -> None:
     seconds = interval(f"{count}{unit}")
@@ -594,6 +618,7 @@ def test_bounds_are_within() -> None:
         selection(["all"])
 
 
+@settings(deadline=None)
 @given(
     st.datetimes(timezones=st.just(present().tzinfo)).filter(lambda at: 1000 < at.year < 9000),
     st.floats(1.0, LONGEST),
