@@ -10,11 +10,8 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
-from ai_engine.access.auditing import Sealer
-from ai_engine.access.keyring import Keyring
-from ai_engine.access.signing import SigningKey, VersionSigner
-from ai_engine.access.signing import signing_keys as read_signing_keys
 from ai_engine.artifacts.local import LocalStore
 from ai_engine.catalogue.sqlite.catalogue import SqliteCatalogue
 from ai_engine.directory.key_marker import KeyMarker
@@ -34,6 +31,10 @@ from ai_engine.registry.registry import Registry
 from ai_engine.registry.stores import Stores
 from ai_engine.registry.upkeep import Upkeep
 from ai_engine.settings import DEFAULT_MODEL_DIR, Settings, without_secrets
+
+if TYPE_CHECKING:  # what few ask for takes a while to import
+    from ai_engine.access.keyring import Keyring
+    from ai_engine.access.signing import SigningKey, VersionSigner
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +117,8 @@ def open_registry(settings: Settings, must_exist: bool = False) -> Iterator[Regi
 
 def open_keyring(registry: Registry, settings: Settings) -> Keyring:
     """Return the keys of a registry that is open."""
+    from ai_engine.access.keyring import Keyring
+
     keyring = Keyring(registry.catalogue, KeyMarker(model_directory(settings)), actor())
     keyring.look()
     return keyring
@@ -136,6 +139,8 @@ def upkeep(registry: Registry, settings: Settings) -> Upkeep:
     """Return what looks after a registry that is served, for the length of a `with` block."""
     keep = settings.cleanup_keep
     policy = None if keep is None else Policy(keep_versions=keep)
+    from ai_engine.access.auditing import Sealer
+
     sealer = Sealer(registry.catalogue, partial(signing_keys, settings, make=True))
     return Upkeep(registry, settings.verify_rate, policy, settings.cleanup_every, sealer.seal)
 
@@ -154,7 +159,9 @@ def signing_keys(settings: Settings, make: bool = False) -> list[SigningKey]:
     directory = os.path.realpath(settings.model_dir)
     if os.path.commonpath((os.path.realpath(path), directory)) == directory:
         raise SigningKeyError(path, "lies in the model directory, which it is to protect; keep it elsewhere")
-    return read_signing_keys(path, make)
+    from ai_engine.access.signing import signing_keys as read
+
+    return read(path, make)
 
 
 def _signer(settings: Settings, exists: bool, make: bool) -> VersionSigner | None:
@@ -170,6 +177,8 @@ def _signer(settings: Settings, exists: bool, make: bool) -> VersionSigner | Non
             os.path.abspath(settings.signing_key),
             "does not exist. Put it back; `ai-engine doctor --sign` makes one, and signs what is there",
         )
+    from ai_engine.access.signing import VersionSigner
+
     return VersionSigner(keys)
 
 

@@ -66,6 +66,7 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "models": Right((Scope.READ,), Models.THEIRS),
     "info": Right((Scope.READ,), Models.THEIRS),
     "versions": Right((Scope.READ,)),
+    "training_history": Right((Scope.READ,)),
     "performance": Right((Scope.READ,)),
     "compare": Right((Scope.READ,)),
     "report": Right((Scope.READ,)),

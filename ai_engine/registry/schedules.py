@@ -28,7 +28,7 @@ class TrainingSchedules:
         """Set the schedule of a model, in the place of the one that it had."""
         with self.stores.catalogue.write(self.actor) as work:
             schedule = work.schedules.put(new)
-            work.audit.append(AuditEvent("schedule", new.name, detail={"source": schedule.source}))
+            work.audit.append(AuditEvent("schedule", new.name, detail={"source": new.source.pattern}))
         return schedule
 
     def remove(self, name: str) -> None:

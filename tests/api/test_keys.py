@@ -55,6 +55,7 @@ TABLE = {
     "models": Request("GET", "/models", None, ("read",)),
     "info": Request("GET", "/models/info", None, ("read",)),
     "versions": Request("GET", "/models/{model}/versions", None, ("read",)),
+    "training_history": Request("GET", "/models/{model}/training_history", None, ("read",)),
     "performance": Request("GET", "/models/performance/{model}", None, ("read",)),
     "compare": Request("GET", "/models/{model}/compare?versions=1.0.0,1.0.1", None, ("read",)),
     "report": Request("GET", "/models/{model}/versions/1.0.0/report", None, ("read",)),
@@ -222,7 +223,8 @@ def test_lists_hold_what_a_key_is_for(guarded: Guarded) -> None:
     assert [one["name"] for one in filtered.json()["models"]] == ["team-b-cpu"]
     assert get("/train/jobs", headers=headers).json()["jobs"] == []
     for name in ("team-a-cpu", "team-b-cpu"):
-        new = new_schedule(guarded.server.registry, name, {"source": "/rows.csv", "every": "30d"}, None)
+        given = {"source": "/rows.csv", "every": "30d", "model_type": "resource_prediction"}
+        new = new_schedule(guarded.server.registry, name, given)
         guarded.server.registry.schedules.put(new)
     planned = get("/schedules", headers=headers).json()
     assert [one["model_name"] for one in planned["schedules"]] == ["team-b-cpu"]
