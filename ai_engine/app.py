@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from typing import Final
 
 from fastapi import FastAPI, Request
 
 from ai_engine.api.application import OpenArtifact, create_app
+from ai_engine.api.instruments import Instruments
+from ai_engine.api.request_body import read_object
+from ai_engine.api.routes.operations import health_told
 from ai_engine.api.service import Service
+from ai_engine.api.trainings import finished
+from ai_engine.control_plane.engine import Counts, Engine
+from ai_engine.control_plane.router import router as doors
+from ai_engine.control_plane.router import with_question
 from ai_engine.dashboard.pages import Shown, router
 from ai_engine.logs import configure
 from ai_engine.registry.registry import Registry
 from ai_engine.settings import Settings, check_reach, from_environment, origins
 from ai_engine.wiring import open_registry, upkeep
+
+# The route of predictions, as requests are counted by it.
+_PREDICT: Final = "/models/{model_name}/predict"
 
 
 def build(registry: Registry, settings: Settings, hosts: Collection[str] = ()) -> FastAPI:
@@ -26,12 +39,48 @@ def _complete(
 ) -> FastAPI:
     complete = create_app(opened, hosts)
     complete.include_router(router(_shown))
+    complete.include_router(doors(_engine))
+    plain = complete.openapi
+    complete.openapi = lambda: with_question(plain())  # type: ignore[method-assign]  # as FastAPI documents
     return complete
 
 
 def _shown(request: Request) -> Shown:
     service: Service = request.app.state.service
     return Shown(service.registry, service.settings.model_dir, service.health.state)
+
+
+def _engine(request: Request) -> Engine:
+    """Return what the doors of the control plane use of the service that a request reached."""
+    service: Service = request.app.state.service
+    instruments = service.instruments
+    return Engine(
+        registry=service.acting(request),
+        settings=service.settings,
+        read=read_object,
+        health=partial(health_told, service),
+        finished=partial(finished, service),
+        wake=service.workers.wake,
+        predicted=instruments.predicted,
+        refused=partial(_refused, instruments),
+        counts=partial(_counts, instruments),
+        lane=service.large_bodies,
+    )
+
+
+def _refused(instruments: Instruments, code: str) -> None:
+    instruments.refusals[code] += 1
+
+
+def _counts(instruments: Instruments) -> Counts:
+    """Return what was predicted and refused, at the doors and at ``/models/{name}/predict``."""
+    failed = Counter(instruments.refusals)
+    for (_, route, status), count in instruments.requests.items():
+        if route == _PREDICT and status >= "400":
+            failed[f"http-{status}"] += count
+    answered = {name: sum(told.times.counts) for name, told in instruments.predictions.items()}
+    total = sum(told.times.total for told in instruments.predictions.values())
+    return Counts(answered, total, tuple(instruments.recent), failed)
 
 
 @contextmanager

@@ -35,6 +35,7 @@ class Settings:
     training_memory: int | None = None
     workers: int | None = None
     queue: int = 1000
+    resource_models: int = 100
     verify_rate: float = 8e6
     cleanup_keep: int | None = None
     cleanup_every: float = 86400.0
@@ -60,6 +61,7 @@ ABOUT = {
     "training_memory": "Bytes of memory that a training of a job may take. Default: no limit.",
     "workers": "Trainings that run at once in `serve` and `worker`; 0: none. Default: as many as cores.",
     "queue": "Trainings that may wait.",
+    "resource_models": "Models of single resources that trainings beside answers may make; 0: none.",
     "verify_rate": "Bytes a second at which `serve` re-reads artifacts to find rot; 0: never.",
     "cleanup_keep": "Versions of each model that `serve` keeps when it cleans up. Default: no clean-up.",
     "cleanup_every": "Seconds between two clean-ups of `serve`.",

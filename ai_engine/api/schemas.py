@@ -410,6 +410,8 @@ class HealthReply(Reply):
     uptime_seconds: float
     persistence: Persistence
     active_models: dict[str, str]
+    timestamp: str
+    components: dict[str, str] = Field(description="How each part is: database, models, trainings.")
 
 
 class LiveReply(Reply):

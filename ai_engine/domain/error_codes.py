@@ -47,6 +47,7 @@ CODES: Final[Mapping[type[AIEngineError], str]] = {
     errors.JobStateError: "job-state",
     errors.LeaseLostError: "lease-lost",
     errors.QueueFullError: "queue-full",
+    errors.NotAnswerableError: "not-answerable",
 }
 
 # Of requests that are refused for how they were sent, and of commands that were typed wrongly.

@@ -15,6 +15,7 @@ next, and keeps the values that it speaks of as attributes::
     │   ├── VersionActiveError (ValueError)
     │   ├── NoPreviousVersionError (LookupError)
     │   ├── JobStateError (RuntimeError)
+    │   ├── NotAnswerableError (LookupError)
     │   └── LeaseLostError (RuntimeError)
     ├── SerializationError (TypeError)
     ├── ModelLoadError (ImportError)
@@ -170,6 +171,14 @@ class NoPreviousVersionError(ConflictError, LookupError):
             f"no version of model {name!r} was active before the present one, or all of those are deleted. "
             "Activate a version by its number instead."
         )
+
+
+class NotAnswerableError(ConflictError, LookupError):
+    """Neither a trained model nor what the request carries can answer a question; no number was made up."""
+
+    def __init__(self, question: str, wanted: str) -> None:
+        self.question, self.wanted = question, wanted
+        super().__init__(f"{question} cannot be answered: {wanted}")
 
 
 class JobStateError(ConflictError, RuntimeError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Request
@@ -13,8 +14,10 @@ from ai_engine.api.documentation import page
 from ai_engine.api.json_response import Answer
 from ai_engine.api.problems import RefusedError, stopping
 from ai_engine.api.routes.openapi import answers
-from ai_engine.api.service import Running, address_of
+from ai_engine.api.service import Running, Service, address_of
+from ai_engine.domain.clock import now, to_iso
 from ai_engine.registry.json_views import health_answer
+from ai_engine.training.extras import can_train
 
 router = APIRouter(tags=["operations"])
 
@@ -22,9 +25,21 @@ router = APIRouter(tags=["operations"])
 @router.get("/health", responses=answers(schemas.HealthReply))
 async def health(service: Running) -> Answer:
     """Return the health of the engine. It answers 200 for as long as the process lives."""
+    return Answer(await health_told(service))
+
+
+async def health_told(service: Service) -> dict[str, Any]:
+    """Return what ``GET /health`` answers (JSON values): with its moment, and with each part by itself."""
     state = await service.health.state()
     uptime = time.monotonic() - service.started
-    return Answer(health_answer(state, uptime, service.database, await service.health.actives()))
+    told = health_answer(state, uptime, service.database, await service.health.actives())
+    stopping = service.workers.stopping
+    components = {
+        "database": state["status"],
+        "models": "healthy" if not state.get("damaged") else "degraded",
+        "trainings": "stopping" if stopping else "healthy" if can_train() else "not installed",
+    }
+    return {**told, "timestamp": to_iso(now()), "components": components}
 
 
 @router.get("/health/live", responses=answers(schemas.LiveReply))
