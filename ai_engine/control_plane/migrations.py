@@ -60,7 +60,7 @@ class _Model:
         from ai_engine.training.calls import reading_of  # a second, for scikit-learn
 
         reading = partial(reading_of, question.registry, self.by.name, self.by.version)
-        return rank(self.by.model, [dict(row)], list(hosts), None, reading)
+        return rank(self.by.model, [dict(row)], [_host(host) for host in hosts], None, reading)
 
 
 def predict_migration(question: Question) -> Outcome:
@@ -154,7 +154,7 @@ def _ranked(
     base = {**metrics, "vm_id": vm, **dict.fromkeys(_SOURCES, source)}
     found = _trained(question, base, candidates[0])
     if found is not None:
-        ranked = found.ask(question, _completed(base, found.by.model), [_host(one) for one in candidates])
+        ranked = found.ask(question, _completed(base, found.by.model), candidates)
         entries = []
         for one in ranked.ranking:
             host = next(host for host in candidates if host["host"] == one["host"])
@@ -558,7 +558,7 @@ def _downtime(
     """Return the downtime that a trained model foretells; None where its training knew of none."""
     row = {**_completed(base, found.by.model), **{k: v for k, v in host.items() if k != "host"}}
     row |= {name: host.get("host", "") for name in DESTINATIONS if name in found.by.model.encoding.columns}
-    told = found.ask(question, row, [{"host": str(host.get("host", "")) or "host"}]).predictions[0]
+    told = found.ask(question, row, [{"host": host.get("host")}]).predictions[0]
     downtime = told.get("downtime_s")
     return None if downtime is None else float(downtime)
 

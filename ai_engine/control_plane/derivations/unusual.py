@@ -135,7 +135,8 @@ def judge(track: Track, limit: float = LIMIT) -> Judged:
     if len(values) >= SERIES_POINTS:
         from ai_engine.training.estimators.series import SeriesV1  # a second, for scikit-learn
 
-        series = SeriesV1.fitted([values[:, None]], _interval(track), None)
+        # Its spread is that of the first points: of all, later ones would change what was thought of earlier.
+        series = SeriesV1.fitted([values[:SERIES_POINTS, None]], _interval(track), None)
         told = series.judge(values[:, None], None)
         eased = told.scores * LIMIT / limit
         # When the first earlier day comes into sight its distance jumps from nothing, which is no alarm.
