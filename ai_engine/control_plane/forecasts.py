@@ -196,10 +196,14 @@ def by_formulas(track: Track, minutes: float, now: float) -> Told | None:
             f"is {steps} steps of this history, and {MOST_STEPS} are the most; ask for less",
         )
     found = forecast(track, steps)
-    if found is None:
-        return None
+    return None if found is None else of_forecast(found, now)
+
+
+def of_forecast(found: Forecast, now: float) -> Told:
+    """Return a forecast by formulas with what it comes from."""
     interval = found.interval or 60.0
     start = now if found.last is None else found.last
+    steps = len(found.expected)
     return Told(
         found.name,
         found.expected,

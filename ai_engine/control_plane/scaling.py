@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,8 +27,18 @@ from ai_engine.control_plane.derivations.capacity import (
     advice,
     full_use,
 )
+from ai_engine.control_plane.derivations.fleet import forecasts
+from ai_engine.control_plane.derivations.series import LEAST_POINTS, MOST_STEPS, steps_of
 from ai_engine.control_plane.engine import Outcome, Question
-from ai_engine.control_plane.forecasts import FORMULAS, Told, by_formulas, horizon, of_model, resources_of
+from ai_engine.control_plane.forecasts import (
+    ENOUGH_TO_TRAIN,
+    Told,
+    by_formulas,
+    horizon,
+    of_forecast,
+    of_model,
+    resources_of,
+)
 from ai_engine.control_plane.given import Given, number_of
 from ai_engine.control_plane.moments import stamp
 from ai_engine.control_plane.tracks import Track, Tracks, resource_of, tracks_of
@@ -52,7 +62,7 @@ def optimize_scaling(question: Question) -> Outcome:
     given = Given(question.fields)
     listed = given.items("vms")
     if not listed:
-        told = _advise(question, given, alone=True)
+        told = _advise(question, given, _tracks(given), None)
         return Outcome(
             told,
             told.confidence,
@@ -63,7 +73,7 @@ def optimize_scaling(question: Question) -> Outcome:
         )
     if len(listed) > MOST_VMS:
         raise InvalidInputError("vms", f"are {len(listed)}, and {MOST_VMS} are the most; send them in parts")
-    found, refused = [], {}
+    asked = []
     for number, one in enumerate(listed):
         inner = Given(
             {
@@ -72,8 +82,13 @@ def optimize_scaling(question: Question) -> Outcome:
             },
             f"vms[{number}].",
         )
+        asked.append((inner, _tracks(inner)))
+    found, refused = [], {}
+    for number, ((inner, tracks), foretold_here) in enumerate(
+        zip(asked, _at_once(asked, question.now), strict=True)
+    ):
         try:
-            found.append(_advise(question, inner, alone=False))
+            found.append(_advise(question, inner, tracks, foretold_here))
         except NotAnswerableError as error:
             refused[inner.text("vm_id") or f"vms[{number}]"] = str(error)
     if not found:
@@ -100,16 +115,42 @@ class _Prices:
         return self.by_resource.get(resource, self.every)
 
 
-def _advise(question: Question, given: Given, *, alone: bool) -> ScalingAdvice:
+def _tracks(given: Given) -> Tracks:
+    return tracks_of(given.items("historical_data"), machine=given.text("vm_id"))
+
+
+def _minutes(given: Given) -> float:
+    return horizon(given, "horizon_minutes", "prediction_horizon")
+
+
+def _at_once(asked: Sequence[tuple[Given, Tracks]], now: float) -> list[dict[str, Told]]:
+    """Return the forecasts of VMs that are like many others, by metric; the rest are made one by one."""
+    by_steps: dict[int, list[tuple[int, Track]]] = {}
+    for number, (given, tracks) in enumerate(asked):
+        for track in tracks.by_name.values():
+            if len(track) >= LEAST_POINTS:
+                by_steps.setdefault(steps_of(track, _minutes(given)), []).append((number, track))
+    found: list[dict[str, Told]] = [{} for _ in asked]
+    for steps, listed in by_steps.items():
+        if steps > MOST_STEPS:
+            continue
+        for (number, track), one in zip(listed, forecasts([t for _, t in listed], steps), strict=True):
+            if one is not None:
+                found[number][track.name] = of_forecast(one, now)
+    return found
+
+
+def _advise(
+    question: Question, given: Given, tracks: Tracks, at_once: Mapping[str, Told] | None
+) -> ScalingAdvice:
+    """Return advice on a VM; `at_once` has the forecasts that were made for many, None for one alone."""
     vm = given.text("vm_id")
-    minutes = horizon(given, "horizon_minutes", "prediction_horizon")
+    minutes, alone = _minutes(given), at_once is None
     current = {
         name: number
         for name, value in given.inner("current_resources").fields.items()
         if (number := number_of(value)) is not None
     }
-    rows = given.items("historical_data")
-    tracks = tracks_of(rows, machine=vm)
     prices = _prices(given)
     policy = _policy(given.inner("scaling_policy"), SCHEDULER_LIMITS)
     notes = list(tracks.notes)
@@ -120,9 +161,9 @@ def _advise(question: Question, given: Given, *, alone: bool) -> ScalingAdvice:
     decisions, timeline, relief = [], [], []
     for name in names:
         track = tracks.of(resource_of(name))
-        told = by_model.get(resource_of(name)) or (
-            None if track is None else by_formulas(track, minutes, question.now)
-        )
+        told = by_model.get(resource_of(name))
+        if told is None and track is not None:
+            told = (at_once or {}).get(track.name) or by_formulas(track, minutes, question.now)
         if told is None:
             notes.append(f"{name} has no history that a forecast could rest on: no decision")
             continue
@@ -170,11 +211,9 @@ def _advise(question: Question, given: Given, *, alone: bool) -> ScalingAdvice:
         )
     confidence = min(one.confidence for one in decisions)
     if alone and not by_model:
-        started = (
-            question.start_training("resource_prediction", vm, tracks, 12)
-            if vm and len(tracks) >= 200
-            else None
-        )
+        started = None
+        if vm and len(tracks) >= ENOUGH_TO_TRAIN:
+            started = question.start_training("resource_prediction", vm, tracks, 12)
         notes += [started] if started else []
     return ScalingAdvice(
         vm_id=vm,
@@ -464,6 +503,3 @@ def _histories(given: Given) -> Tracks:
             by_name |= told.by_name
             notes += told.notes
     return Tracks(by_name, tuple(notes))
-
-
-__all__ = ["FORMULAS", "optimize_scaling", "predict_scaling"]

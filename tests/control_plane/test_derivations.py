@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ai_engine.control_plane.derivations.balance import fewest_nodes, spread_of
 from ai_engine.control_plane.derivations.capacity import Policy, advice, full_use
+from ai_engine.control_plane.derivations.fleet import forecasts, seasons_of
 from ai_engine.control_plane.derivations.paths import links_of, widest_path
 from ai_engine.control_plane.derivations.precopy import MOST_ROUNDS, pre_copy
 from ai_engine.control_plane.derivations.series import (
@@ -417,3 +418,66 @@ def test_any_rows_are_read(rows: list[Any]) -> None:
         assert np.isfinite(one.values).all()
         if one.times is not None:
             assert (np.diff(one.times) > 0).all()
+
+
+# -- fleets -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("count", "period", "step"), [(120, 24, 300.0), (96, 24, 3600.0), (60, 17, 60.0)])
+def test_many_series_are_foretold_as_well_as_each_alone(count: int, period: int, step: float) -> None:
+    whole = [track(wave(count + 12, period=period, seed=seed), step) for seed in range(12)]
+    known = [
+        Track(one.name, one.values[:count], None if one.times is None else one.times[:count]) for one in whole
+    ]
+    together = forecasts(known, 12)
+    ours = alone = naive = 0.0
+    for one, given_, found in zip(whole, known, together, strict=True):
+        single = forecast(given_, 12)
+        assert found is not None
+        assert single is not None
+        later = one.values[count:]
+        ours += float(np.abs(found.expected - later).mean())
+        alone += float(np.abs(single.expected - later).mean())
+        naive += float(np.abs(given_.values[-1] - later).mean())
+        assert found.last == single.last
+        assert 0 < found.inside <= 1
+    assert ours < 1.3 * alone
+    assert ours < 0.4 * naive
+
+
+def test_the_season_of_each_series_is_its_own() -> None:
+    values = np.stack([wave(120, period=period, noise=0.5) for period in (12, 20, 12)])
+    assert seasons_of(values, 60.0).tolist() == [12, 20, 12]
+    noise = np.random.default_rng(0).normal(size=(3, 400))
+    assert (seasons_of(noise, 60.0) == 400).sum() >= 2
+    assert seasons_of(noise, 3600.0).tolist() == [24, 24, 24]
+    assert seasons_of(np.ones((2, 30)), 60.0).tolist() == [30, 30]
+
+
+def test_series_with_gaps_or_without_company_are_left_to_be_foretold_alone() -> None:
+    whole = [track(wave(60, seed=seed)) for seed in range(4)]
+    assert whole[0].times is not None
+    gap = Track("cpu", whole[0].values, np.where(np.arange(60) < 30, whole[0].times, whole[0].times + 5000))
+    others = [gap, track(wave(59)), track(wave(60), None), track(wave(10))]
+    found = forecasts([*whole, *others], 6)
+    assert [one is None for one in found] == [False] * 4 + [True] * 4
+    assert forecasts(whole[:3], 6) == [None] * 3
+    assert forecasts([], 6) == []
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.lists(VALUES, min_size=26, max_size=26), min_size=4, max_size=6), st.integers(1, 30))
+def test_any_series_alike_are_foretold(series: list[list[float]], steps: int) -> None:
+    for found in forecasts([track(values) for values in series], steps):
+        assert found is not None
+        assert np.isfinite(found.expected).all()
+        assert (found.lower <= found.upper).all()
+
+
+def test_errors_are_those_of_the_windows() -> None:
+    """On a line that rises by one a step the last value is wrong by the step, and nothing is better."""
+    found = forecast(track(np.arange(60.0)), 4)
+    assert found is not None
+    assert found.baseline_mae == pytest.approx(2.5)
+    assert found.mae == pytest.approx(2.5, abs=0.6)
+    assert found.checked <= 20 * 4

@@ -7,29 +7,23 @@ and what is told of both from windows later still. Nothing is said of a window b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
+from ai_engine.control_plane.derivations.windows import Measured, Places, measured
 from ai_engine.control_plane.tracks import MOST_SLOTS, Track
-from ai_engine.training.arrays import BoolArray, FloatArray, IntArray
-from ai_engine.training.estimators.beliefs import SHARPNESS, combined, group_of
-from ai_engine.training.estimators.fleet import measured_steps
+from ai_engine.training.arrays import FloatArray
 from ai_engine.training.formulas import DAY_SECONDS, WEEK, Formulas
 from ai_engine.training.grid import Clock, median_interval, stretches
 from ai_engine.training.histories import History, histories
-from ai_engine.training.intervals import conformal_radius
 from ai_engine.training.season import SHORTEST, season_steps
 from ai_engine.training.table import Table
 
 # Three windows: one to weigh the formulas on, one for the interval, and one to measure that on.
 LEAST_POINTS: Final = 4
 MOST_WINDOWS: Final = 40
-# Windows that are measured with one interval, that of all before them.
-MOST_BLOCKS: Final = 6
 # A week of minutes.
 MOST_STEPS: Final = 10_080
 # Of 10 % of the range around a value: what CONTRACT calls accuracy of numbers.
@@ -128,33 +122,52 @@ def forecast(track: Track, steps: int) -> Forecast | None:
     track : Track
     steps : int
         How many steps of its rhythm, from 1 to `MOST_STEPS`.
-
-    References
-    ----------
-    Bates & Granger (1969), Operational Research Quarterly 20(4), 451-468: weights by past errors. Lei et al.
-    (2018), JASA 113(523), 1094-1111: intervals from errors that the fit has not seen. Tashman (2000), Int. J.
-    Forecasting 16(4), 437-450: errors measured by moving the origin.
+        See `windows.measured` for how it is weighed and measured.
     """
     interval = interval_of(track)
     history = history_of(track, interval)
     if len(history) < LEAST_POINTS or len(track) < LEAST_POINTS:
         return None
     seasons = _seasons(history, interval, steps)
-    windows = _Windows(history, seasons, steps)
-    first, later = windows.parts()
-    share = windows.shares(first)
-    expected_later = windows.expected(later, share)
-    seen = windows.seen(later)
-    radius = windows.radius(np.abs(seen - expected_later))
-    inside, checked = windows.covered(seen, expected_later)
-    known = ~np.isnan(seen)
-    errors = np.abs(seen - expected_later)[known]
-    naive = np.abs(seen - windows.levels(later)[..., 0])[known]
-    reach = NEAR * float(np.ptp(history.values))
-    expected, width = windows.ahead(windows.shares(np.concatenate([first, later])), radius)
+    places = Places.of(len(history), steps, MOST_WINDOWS)
+    formulas = [Formulas(history, season) for season in seasons]
+    asked = np.broadcast_to(places.judged, (len(places.origins), len(places.judged)))
+    past = np.concatenate([one.at(places.origins, asked).levels for one in formulas], axis=-1)
+    end, ahead = np.array([len(history) - 1]), np.arange(1, steps + 1)[None, :]
+    now = np.concatenate([one.at(end, ahead).levels for one in formulas], axis=-1)
+    slots = places.origins[:, None] + places.judged
+    seen = np.where(history.observed[slots], history.values[slots], np.nan)
+    if np.isnan(seen).all():  # windows that fall into gaps: what was filled is all there is
+        seen = history.values[slots]
+    found = measured(past[None], seen[None], now, places)
+    return told_of(track, history.values, interval, places, seasons[0], found, 0)
+
+
+def told_of(
+    track: Track,
+    values: FloatArray,
+    interval: float | None,
+    places: Places,
+    season: int,
+    found: Measured,
+    number: int,
+) -> Forecast:
+    """Return the forecast of one of the series that were measured.
+
+    Parameters
+    ----------
+    values : array
+        Of the track, on a grid.
+    number : int
+        Which of `found` it is.
+    """
+    expected, width = found.expected[number], found.width[number]
     lower, upper = expected - width, expected + width
-    if float(history.values.min()) >= 0:  # never seen below: then none is foretold
+    if float(values.min()) >= 0:  # never seen below: then none is foretold
         expected, lower, upper = (np.maximum(one, 0.0) for one in (expected, lower, upper))
+    known = ~np.isnan(found.errors[number])
+    errors, naive = found.errors[number][known], found.naive[number][known]
+    checked = int(found.checked[number])
     return Forecast(
         name=track.name,
         expected=expected,
@@ -163,110 +176,14 @@ def forecast(track: Track, steps: int) -> Forecast | None:
         interval=interval,
         last=None if track.times is None else float(track.times[-1]),
         points=len(track),
-        measured_steps=int(windows.judged[-1]),
-        season=seasons[0],
+        measured_steps=int(places.judged[-1]),
+        season=season,
         checked=checked,
-        inside=inside,
-        near=float((errors <= reach + 1e-12).mean()),
+        inside=succession(int(found.held[number]), checked) if checked else 0.0,
+        near=float((errors <= NEAR * float(np.ptp(values)) + 1e-12).mean()),
         mae=float(errors.mean()),
         baseline_mae=float(naive.mean()),
     )
-
-
-class _Windows:
-    """The windows of a history, and the formulas in each."""
-
-    def __init__(self, history: History, seasons: Sequence[int], steps: int) -> None:
-        self._history, self._steps = history, np.arange(1, steps + 1)
-        n = len(history)
-        reach = (n - 1) // 3 if n < 12 else (n - 1) // 2
-        self.judged = measured_steps(min(steps, reach))
-        span = int(self.judged[-1])
-        earliest = 0 if n < 12 else max(1, min(n // 3, n - 1 - span - MOST_WINDOWS))
-        origins = np.unique(np.linspace(earliest, n - 1 - span, MOST_WINDOWS).round().astype(np.intp))
-        self._origins = origins
-        self._spans = max(1.0, (n - earliest) / span)
-        formulas = [Formulas(history, season) for season in seasons]
-        past = np.broadcast_to(self.judged, (len(origins), len(self.judged)))
-        self._past = _joined([one.at(origins, past).levels for one in formulas])
-        self._now = _joined([one.at(np.array([n - 1]), self._steps[None, :]).levels for one in formulas])
-        self._groups = group_of(self.judged)
-        slots = origins[:, None] + self.judged
-        self._seen = np.where(history.observed[slots], history.values[slots], np.nan)
-        if np.isnan(self._seen).all():  # windows that fall into gaps: what was filled is all there is
-            self._seen = history.values[slots]
-
-    def parts(self) -> tuple[IntArray, IntArray]:
-        """Return the windows to weigh formulas on, and the later ones to measure on: both with a value."""
-        known = np.flatnonzero(~np.isnan(self._seen).all(axis=1))
-        half = max(1, len(known) // 2)
-        return known[:half], known[half:] if len(known) > half else known
-
-    def levels(self, windows: IntArray) -> FloatArray:
-        return self._past[windows]
-
-    def seen(self, windows: IntArray) -> FloatArray:
-        return self._seen[windows]
-
-    def shares(self, windows: IntArray) -> FloatArray:
-        """Return how much each formula counts, by step group; those unknown in most windows do not."""
-        errors = np.abs(self._past[windows] - self._seen[windows][..., None])
-        n_groups = int(self._groups[-1]) + 1
-        means = np.full((n_groups, errors.shape[-1]), np.inf)
-        overall, enough = _mean_known(errors.reshape(-1, errors.shape[-1]))
-        for group in range(n_groups):
-            part = errors[:, self._groups == group].reshape(-1, errors.shape[-1])
-            mean, known = _mean_known(part)
-            # Few windows tell little of one group: half of it is the mean over all steps.
-            means[group] = np.where(known & enough, (mean + overall) / 2, np.inf)
-        means[:, 0] = np.where(np.isfinite(means[:, 0]), means[:, 0], overall[0] if enough[0] else 1.0)
-        least = np.maximum(means.min(axis=1, keepdims=True), 1e-12)
-        share = (least / np.maximum(means, least)) ** SHARPNESS
-        normed: FloatArray = share / share.sum(axis=1, keepdims=True)
-        return normed
-
-    def expected(self, windows: IntArray, share: FloatArray) -> FloatArray:
-        """Return what would have been foretold, shape (n_windows, n_judged)."""
-        return combined(self._past[windows], np.broadcast_to(share[self._groups], self._past[windows].shape))
-
-    def radius(self, errors: FloatArray) -> FloatArray:
-        """Return half the width of the interval by step group; it never shrinks with the step."""
-        n_groups = int(self._groups[-1]) + 1
-        radius = np.zeros(n_groups)
-        for group in range(n_groups):
-            part = errors[:, self._groups == group].reshape(-1, 1)
-            radius[group] = conformal_radius(part, self._spans)[0]
-        widest: FloatArray = np.maximum.accumulate(radius)
-        return widest
-
-    def covered(self, seen: FloatArray, expected: FloatArray) -> tuple[float, int]:
-        """Return the share of values inside the interval of the windows before, and how many these are."""
-        inside = count = 0
-        errors = np.abs(seen - expected)
-        edges = np.unique(np.linspace(1, len(seen), MOST_BLOCKS + 1).round().astype(np.intp))
-        for start, end in pairwise(edges.tolist()):
-            radius = self.radius(errors[:start])[self._groups]
-            known = ~np.isnan(errors[start:end])
-            inside += int(((errors[start:end] <= radius + 1e-12) & known).sum())
-            count += int(known.sum())
-        return (succession(inside, count) if count else 0.0), count
-
-    def ahead(self, share: FloatArray, radius: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return what is foretold, and half the widths, each of shape (n_steps,)."""
-        groups = np.minimum(group_of(self._steps), len(share) - 1)
-        levels = self._now[0]
-        return combined(levels, np.broadcast_to(share[groups], levels.shape)), radius[groups]
-
-
-def _joined(parts: Sequence[FloatArray]) -> FloatArray:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
-
-
-def _mean_known(errors: FloatArray) -> tuple[FloatArray, BoolArray]:
-    known = ~np.isnan(errors)
-    count = known.sum(axis=0)
-    total = np.where(known, errors, 0.0).sum(axis=0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.inf), 2 * count >= max(len(errors), 1)
 
 
 def _seasons(history: History, interval: float | None, steps: int) -> list[int]:
