@@ -24,6 +24,7 @@ QUESTIONS = (
     "load_large",
     "http",
     "jobs",
+    "control_plane",
 )
 # Minutes, and a package index in reach: only asked by name or by --full.
 SLOW = ("install_size",)

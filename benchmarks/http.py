@@ -44,7 +44,7 @@ def ask(answer: Answer, options: Options) -> None:
         with ModelManager(scratch) as manager:
             manager.save_model(_ONE, small_model(0), metadata={"source": "benchmark"})
         _starts(answer, options, scratch)
-        with _running("ours", scratch) as ours, _running("bare", scratch) as bare:
+        with running("ours", scratch) as ours, running("bare", scratch) as bare:
             _rates(answer, options, ours.port, bare.port)
 
 
@@ -52,7 +52,7 @@ def _starts(answer: Answer, options: Options, directory: Path) -> None:
     found: dict[str, list[Server]] = {"bare": [], "ours": []}
     for _ in range(options.times(7)):
         for kind, servers in found.items():
-            with _running(kind, directory) as server:
+            with running(kind, directory) as server:
                 servers.append(server)
     ours, bare = found["ours"], found["bare"]
     answer.add("start", "start to first answer", "s", [s.started for s in ours], [s.started for s in bare])
@@ -94,7 +94,7 @@ def _rates(answer: Answer, options: Options, ours: int, bare: int) -> None:
 
 
 @contextmanager
-def _running(kind: str, directory: Path) -> Iterator[Server]:
+def running(kind: str, directory: Path) -> Iterator[Server]:
     """Start a server and yield it once it has answered."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

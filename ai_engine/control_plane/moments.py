@@ -36,6 +36,8 @@ def moment(given: Any) -> float | None:
             return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
         except (ValueError, OverflowError):
             return None
+    if type(given) in (int, float) and 0 <= given < _UNITS[-1][0]:
+        return float(given)  # seconds since 1970, as nearly all are
     if isinstance(given, bool) or not isinstance(given, (int, float)):
         return None
     try:

@@ -27,8 +27,9 @@ from ai_engine.control_plane.derivations.capacity import (
     advice,
     full_use,
 )
-from ai_engine.control_plane.derivations.fleet import forecasts
-from ai_engine.control_plane.derivations.series import LEAST_POINTS, MOST_STEPS, steps_of
+from ai_engine.control_plane.derivations.fleet import LEAST_POINTS, forecasts
+from ai_engine.control_plane.derivations.series import LEAST_POINTS as ALONE_LEAST
+from ai_engine.control_plane.derivations.series import MOST_STEPS, steps_of
 from ai_engine.control_plane.engine import Outcome, Question
 from ai_engine.control_plane.forecasts import (
     ENOUGH_TO_TRAIN,
@@ -207,7 +208,8 @@ def _advise(
     if not decisions:
         raise NotAnswerableError(
             f"how to scale {vm or 'a VM without a vm_id'}",
-            "no resource has historical_data of at least 4 rows, or a trained model. " + " ".join(notes),
+            f"no resource has historical_data of at least {ALONE_LEAST} rows, or a trained model. "
+            + " ".join(notes),
         )
     confidence = min(one.confidence for one in decisions)
     if alone and not by_model:
@@ -357,7 +359,7 @@ def predict_scaling(question: Question) -> Outcome:
     limits = _policy(given.inner("scaling_policy"), INTEGRATION_LIMITS)
     minutes = horizon(given, "horizon_minutes", "prediction_horizon")
     capacity = _by_resource(given, "current_capacity")
-    load = _by_resource(given, "current_load")
+    load = _by_resource(given, "current_load") or _by_resource(given, "current_resources")
     demand = _by_resource(given, "predicted_demand")
     history = _histories(given)
     queue = given.number("job_queue_length")
@@ -445,13 +447,12 @@ def _cluster_resource(
     if now is None and track is not None and len(track):
         now = float(track.values[-1])
     expected = demand.get(name)
-    peaks = [one for one in (None if told is None else float(told.upper.max()), expected) if one is not None]
+    told_peaks = (None if told is None else float(told.upper.max()), expected, now)
+    peaks = [one for one in told_peaks if one is not None]
     if now is None and expected is not None:
         now = expected
     if now is None:
         return None
-    if not peaks:
-        peaks = [now]
     numbers = [abs(now), *map(abs, peaks), *([] if track is None else [float(np.abs(track.values).max())])]
     # A capacity says what full use is where the load is told in its unit; a share of it is 1 or 100.
     full = capacity.get(name)
@@ -492,7 +493,7 @@ def _by_resource(given: Given, field: str) -> dict[str, float]:
 
 def _histories(given: Given) -> Tracks:
     """Return ``historical_usage`` as tracks: numbers, points or rows, or an object of such lists."""
-    value = given.fields.get("historical_usage")
+    value = given.fields.get("historical_usage") or given.fields.get("historical_data")
     if isinstance(value, list):
         return tracks_of(value, "cluster")
     by_name: dict[str, Track] = {}

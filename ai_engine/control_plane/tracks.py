@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 
-from ai_engine.control_plane.given import number_of
+from ai_engine.control_plane.given import LARGEST, number_of
 from ai_engine.control_plane.moments import moment
 from ai_engine.training.arrays import FloatArray
 
 _TIMES: Final = ("timestamp", "time", "ts", "recorded_at")
 _MACHINES: Final = ("vm_id", "node_id", "resource_id", "workload_id", "host", "instance")
+# Keys of a row that are no metric, and those that name the metric of a point.
+_UNMEASURED: Final = frozenset((*_TIMES, *_MACHINES, "metadata"))
+_NAMES: Final = ("metric", "type")
 # Said of a resource, or said of it as what is used of it.
 ENDINGS: Final = ("", "_usage", "_usage_pct")
 # Three weeks of minutes: older rows tell no more, and cost as much.
@@ -101,7 +104,13 @@ def resource_of(column: str) -> str:
 
 
 def tracks_of(
-    rows: Iterable[Any], value_name: str = VALUE, *, machine: str = "", until: float | None = None
+    rows: Iterable[Any],
+    value_name: str = VALUE,
+    *,
+    machine: str = "",
+    since: float | None = None,
+    until: float | None = None,
+    ended: str = "lie in the future",
 ) -> Tracks:
     """Return the tracks of rows.
 
@@ -112,18 +121,23 @@ def tracks_of(
         A point is of the metric that ``metadata.metric`` (or ``type``) names, else of `value_name`.
     machine : str
         Where rows name several machines, those of this one count.
-    until : float, optional
-        What lies after this moment is told and left out.
+    since, until : float, optional
+        What lies before the one moment, or after the other, is told and left out.
+    ended : str
+        What is told of points after `until`.
     """
-    reader = _Reader(value_name, machine, until)
+    reader = _Reader(value_name, machine, since, until, ended)
     for row in rows:
         reader.read(row)
     return reader.tracks()
 
 
 class _Reader:
-    def __init__(self, value_name: str, machine: str, until: float | None) -> None:
-        self._value_name, self._machine, self._until = value_name, machine, until
+    def __init__(
+        self, value_name: str, machine: str, since: float | None, until: float | None, ended: str
+    ) -> None:
+        self._value_name, self._machine = value_name, machine
+        self._since, self._until, self._ended = since, until, ended
         self._cells: dict[str, tuple[list[float], list[float | None]]] = {}
         self._left: Counter[str] = Counter()
         self._texts: dict[str, None] = {}
@@ -139,50 +153,55 @@ class _Reader:
             else:
                 self._add(self._value_name, number, None)
             return
-        if self._machine and any(row.get(name) not in (None, "", self._machine) for name in _MACHINES[:3]):
+        if self._machine and self._of_another(row):
             self._left["are of another machine"] += 1
             return
-        at = next((found for name in _TIMES if (found := moment(row.get(name))) is not None), None)
+        at = _moment_of(row)
         if at is not None and self._until is not None and at > self._until:
-            self._left["lie in the future"] += 1
+            self._left[self._ended] += 1
             return
+        if at is not None and self._since is not None and at < self._since:
+            self._left["lie before the time range"] += 1
+            return
+        point = VALUE in row
+        value_name = self._value_name
+        told = row.get("metadata")
+        if told or point:
+            value_name = self._named(row, told if isinstance(told, Mapping) else {})
         known = False
-        for name, value in self._measured(row):
-            number = number_of(value)
+        for name, value in row.items():
+            if name in _UNMEASURED or (point and name in _NAMES):
+                continue
+            # A float that was read from JSON is finite; most cells are one.
+            number = value if type(value) is float and -LARGEST <= value <= LARGEST else number_of(value)
             if number is not None:
                 known = True
-                self._add(name, number, at)
+                self._add(value_name if name == VALUE else name, number, at)
             elif isinstance(value, str):
                 self._texts[name] = None
         if not known:
             self._left["have no number"] += 1
 
-    def _measured(self, row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-        told = row.get("metadata")
-        metadata: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
+    def _of_another(self, row: Mapping[str, Any]) -> bool:
+        for name in _MACHINES[:3]:
+            if name in row and row[name] not in (None, "") and str(row[name]) != self._machine:
+                return True
+        return False
+
+    def _named(self, row: Mapping[str, Any], metadata: Mapping[str, Any]) -> str:
+        """Return which metric a point is of, and note what it says that it measures."""
         kind = metadata.get("resource_type")
         if isinstance(kind, str) and kind.strip():
             self._types[kind.strip().lower()] = None
-        for name, value in row.items():
-            if name in _TIMES or name in _MACHINES or name == "metadata":
-                continue
-            if name == VALUE:
-                named = next(
-                    (
-                        str(one)
-                        for one in (metadata.get("metric"), metadata.get("type"), row.get("metric"))
-                        if one
-                    ),
-                    self._value_name,
-                )
-                yield named, value
-            elif not (name in ("metric", "type") and VALUE in row):
-                yield name, value
+        named = (metadata.get("metric"), metadata.get("type"), row.get("metric"))
+        return next((str(one) for one in named if one), self._value_name)
 
     def _add(self, name: str, number: float, at: float | None) -> None:
-        values, times = self._cells.setdefault(name, ([], []))
-        values.append(number)
-        times.append(at)
+        cells = self._cells.get(name)
+        if cells is None:
+            cells = self._cells[name] = ([], [])
+        cells[0].append(number)
+        cells[1].append(at)
 
     def tracks(self) -> Tracks:
         by_name = {}
@@ -198,11 +217,18 @@ class _Reader:
         return Tracks(by_name, tuple(notes), tuple(self._types))
 
 
+def _moment_of(row: Mapping[str, Any]) -> float | None:
+    for name in _TIMES:
+        if name in row and (found := moment(row[name])) is not None:
+            return found
+    return None
+
+
 def _track(name: str, values: Sequence[float], times: Sequence[float | None]) -> tuple[Track, int]:
     numbers = np.array(values, dtype=np.float64)
-    if all(at is None for at in times):
+    moments = np.array(times, dtype=np.float64)  # None is NaN
+    if np.isnan(moments).all():
         return Track(name, numbers[-MOST_SLOTS:], None), 0
-    moments = np.array([np.nan if at is None else at for at in times], dtype=np.float64)
     known = ~np.isnan(moments)
     order = np.argsort(moments[known], kind="stable")
     numbers, moments = numbers[known][order], moments[known][order]

@@ -70,7 +70,11 @@ class Version:
         if inside is not None:
             return inside, "share of held-out values inside the 90 % interval"
         skill = self.measure("skill")
-        return None if skill is None else (skill, "skill on held-out rows: 1 - mae / baseline_mae")
+        if skill is None:
+            return None
+        return max(
+            skill, 0.0
+        ), f"skill on held-out rows, 1 - mae / baseline_mae = {skill:.3f} (0 where below)"
 
 
 @dataclass(frozen=True, slots=True)

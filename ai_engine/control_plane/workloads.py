@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ai_engine.control_plane.answers import Pattern, Seasonality, WorkloadAnalysis, WorkloadPatterns
-from ai_engine.control_plane.derivations.series import LEAST_POINTS
-from ai_engine.control_plane.derivations.workload import Workload, dominant, workload_of
+from ai_engine.control_plane.derivations.workload import LEAST_POINTS, Workload, dominant, workload_of
 from ai_engine.control_plane.engine import Outcome, Question
 from ai_engine.control_plane.given import Given
 from ai_engine.control_plane.moments import stamp
@@ -33,7 +32,14 @@ def analyze_patterns(question: Question) -> Outcome:
     points = given.items("data_points") or given.items("workload_data")
     kinds = [kind.strip() for kind in given.items("metric_types") if isinstance(kind, str) and kind.strip()]
     value_name = kinds[0] if len(kinds) == 1 else "value"
-    tracks = tracks_of(points, value_name, machine=workload, until=question.now + SLACK_SECONDS)
+    span = given.inner("time_range")
+    end, now = span.moment("end"), question.now + SLACK_SECONDS
+    until, ended = (
+        (now, "lie in the future") if end is None or end >= now else (end, "lie after the time range")
+    )
+    tracks = tracks_of(
+        points, value_name, machine=workload, since=span.moment("start"), until=until, ended=ended
+    )
     found, notes = _workloads(tracks, kinds)
     if not found:
         raise NotAnswerableError(

@@ -38,7 +38,7 @@ def pattern_of(values: FloatArray, day: int, idle_below: float) -> dict[str, Any
     is 1 - var(remainder) / var(without trend).
     """
     slots = np.arange(len(values), dtype=np.float64)
-    moves = len(values) > 2 and float(np.ptp(values)) > 0
+    moves = len(values) > 2 and float(values.std()) > 0
     trend = float(np.corrcoef(slots, values)[0, 1] ** 2) if moves else 0.0
     # A line rises in every cycle alike: with it, it would be a season.
     level = values - np.polyval(np.polyfit(slots, values, 1), slots) if moves else values

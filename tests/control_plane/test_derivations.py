@@ -157,6 +157,18 @@ def test_minutes_are_whole_steps_of_the_rhythm(minutes: float, steps: int) -> No
     assert MOST_STEPS == 7 * 24 * 60
 
 
+def test_of_two_points_one_error_is_known_and_no_interval_is_measured() -> None:
+    found = forecast(track([40.0, 44.0]), 3)
+    assert found is not None
+    assert ((found.expected >= 40) & (found.expected <= 44)).all()
+    assert (found.inside, found.checked, found.mae) == (0.0, 0, 4.0)
+    assert (found.upper - found.lower > 8).all()
+    assert forecast(track([40.0]), 3) is None
+    measured = forecast(track([40.0, 44.0, 42.0, 43.0]), 1)
+    assert measured is not None
+    assert measured.checked > 0
+
+
 def test_few_times_are_less_than_what_was_seen() -> None:
     assert succession(0, 0) == 0.5
     assert succession(1, 1) < succession(10, 10) < 1
@@ -195,6 +207,21 @@ def test_a_spike_is_found_and_noise_is_not(count: int) -> None:
         hits += bool(judge(track(values)).flags[at])
     assert hits == 10
     assert alarms <= 0.01 * 10 * count + 1
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ([50, 51, 49, 50, 95], [(4, 4)]),
+        ([50, 51, 49, 50, 55], []),
+        ([50, 51, 95], []),
+        ([50, 51, 49, 50, 52, 48, 51, 50, 60], [(8, 8)]),
+    ],
+)
+def test_of_few_points_only_what_is_far_out_is_unusual(
+    values: list[float], found: list[tuple[int, int]]
+) -> None:
+    assert runs_of(judge(track(values)).flags) == found
 
 
 @pytest.mark.parametrize("value", [50.0, 0.0])
@@ -238,7 +265,7 @@ def test_scores_rise_with_the_multiple_and_stay_below_one(one: float, other: flo
 @given(st.lists(VALUES, min_size=0, max_size=60), st.sampled_from([None, 60.0, 3600.0]))
 def test_any_metric_is_some_workload(values: list[float], step: float | None) -> None:
     found = workload_of(track(values, step))
-    assert (found is None) == (len(values) < LEAST_POINTS)
+    assert (found is None) == (len(values) < 4)
     if found is not None:
         assert 0 <= found.certainty <= 1
         assert found.kind in ("idle", "steady", "periodic", "trending", "bursty")

@@ -10,7 +10,7 @@ import pytest
 
 from tests.api.serving import Served
 from tests.control_plane.clients import IntegrationLayer, RefusedError
-from tests.control_plane.samples import points, service_data, times, wave
+from tests.control_plane.samples import points, rows, service_data, times, wave
 
 DEMAND = ("resource_prediction", "predict_demand")
 DATA = service_data()
@@ -186,6 +186,28 @@ def test_points_of_the_future_are_told_and_left_out(layer: IntegrationLayer) -> 
     assert any("3 of the points lie in the future" in note for note in told)
     with pytest.raises(RefusedError, match="in the future"):
         layer.ask("f3", *pair, asked | {"data_points": future})
+
+
+def test_points_outside_of_the_time_range_are_told_and_left_out(layer: IntegrationLayer) -> None:
+    pair = ("workload_pattern_recognition", "analyze_patterns")
+    whole = points(wave(72), {"metric": "cpu"})
+    span = {"start": whole[10]["timestamp"], "end": whole[59]["timestamp"]}
+    found = layer.ask(
+        "tr", *pair, {"workload_id": "w", "metric_types": None, "time_range": span, "data_points": whole}
+    )
+    notes = found["_envelope"]["data"]["notes"]
+    assert any("10 of the points lie before the time range" in note for note in notes)
+    assert any("12 of the points lie after the time range" in note for note in notes)
+    assert found["patterns"][0]["start_time"][:19] == whole[10]["timestamp"][:19]
+    assert found["patterns"][0]["end_time"][:19] == whole[59]["timestamp"][:19]
+
+
+def test_scaling_takes_what_the_scheduler_sends_as_well(layer: IntegrationLayer) -> None:
+    asked = {"vm_id": "v", "current_resources": {"cpu_usage": 0.95}, "historical_data": rows(60)}
+    found = layer.ask("sc", "scaling", "optimize", asked)
+    actions = {one["resource"]: one["action"] for one in found["scaling_actions"]}
+    assert actions["cpu"] == "scale_up"
+    assert actions["io"] == "scale_down"
 
 
 def test_a_season_is_told_with_its_length_and_strength(layer: IntegrationLayer) -> None:

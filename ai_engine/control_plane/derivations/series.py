@@ -21,8 +21,8 @@ from ai_engine.training.histories import History, histories
 from ai_engine.training.season import SHORTEST, season_steps
 from ai_engine.training.table import Table
 
-# Three windows: one to weigh the formulas on, one for the interval, and one to measure that on.
-LEAST_POINTS: Final = 4
+# Of two points one error is known, that of the last value. From four on the interval is measured too.
+LEAST_POINTS: Final = 2
 MOST_WINDOWS: Final = 40
 # A week of minutes.
 MOST_STEPS: Final = 10_080
@@ -54,6 +54,7 @@ class Forecast:
         How many later values it was measured on.
     inside : float
         The share of these inside the interval, by the rule of succession: (k + 1) / (n + 2) says less of few.
+        0 where no interval could be measured.
     near : float
         The share of these that lie within a tenth of the series' range of what was foretold.
     mae, baseline_mae : float

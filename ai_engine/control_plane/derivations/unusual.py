@@ -23,7 +23,9 @@ from ai_engine.training.table import Table
 # A point is compared with as many before it; a day of five minutes.
 BEFORE: Final = 288
 # With fewer before it a point is not judged: their median and spread are those of nothing.
-LEAST_BEFORE: Final = 8
+LEAST_BEFORE: Final = 3
+# With fewer the spread is taken for larger, as much as what is known of it is less.
+SETTLED: Final = 8
 SERIES_POINTS: Final = 200
 SETTLING: Final = 150
 # In robust spreads. 3.5 is the usual limit for a known spread; one from a handful of points is itself
@@ -192,6 +194,7 @@ def _before(values: FloatArray) -> tuple[FloatArray, FloatArray]:
     usual, spread = np.full(n, np.nan), np.full(n, np.nan)
     for at in range(LEAST_BEFORE, min(n, BEFORE)):
         usual[at], spread[at] = usual_of(values[:at])
+        spread[at] *= max(1.0, (SETTLED / at) ** 2)
     if n > BEFORE:
         windows = np.lib.stride_tricks.sliding_window_view(values, BEFORE)[:-1]
         middle = np.median(windows, axis=1)

@@ -43,7 +43,7 @@ class Places:
     @classmethod
     def of(cls, slots: int, steps: int, most: int) -> Places:
         """Return at most `most` windows of a history, evenly spread over its later two thirds."""
-        reach = (slots - 1) // 3 if slots < SHORT else (slots - 1) // 2
+        reach = max(1, (slots - 1) // 3 if slots < SHORT else (slots - 1) // 2)
         judged = measured_steps(min(steps, reach))
         span = int(judged[-1])
         earliest = 0 if slots < SHORT else max(1, min(slots // 3, slots - 1 - span - most))

@@ -9,13 +9,15 @@ from typing import Final
 
 import numpy as np
 
-from ai_engine.control_plane.derivations.series import LEAST_POINTS, history_of, interval_of
+from ai_engine.control_plane.derivations.series import history_of, interval_of
 from ai_engine.control_plane.tracks import Track, resource_of
 from ai_engine.training.arrays import FloatArray
 from ai_engine.training.formulas import DAY_SECONDS, WEEK
 from ai_engine.training.season import season_steps
 from ai_engine.training.workload_pattern import STRONG, pattern_of, season_strength
 
+# Fewer are on a straight line, whatever they are of.
+LEAST_POINTS: Final = 4
 # Of the mean: a metric that moves less about it is steady. A rule of ours; no data set labels workloads.
 STEADY: Final = 0.1
 # Of the mean of the other resources: the one that is used that much more gives the workload its name.
