@@ -1,6 +1,7 @@
 """What the doors answer, by the names that NovaCron's programs read. What is None is left out of the JSON.
 
-Moments are RFC 3339 in UTC. Numbers are in the unit of what was given, unless it is told.
+Longer than 300 lines, as every answer stands here: this is the table of what is promised. Moments are
+RFC 3339 in UTC. Numbers are in the unit of what was given, unless it is told.
 """
 
 from __future__ import annotations

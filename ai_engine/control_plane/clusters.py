@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from ai_engine.control_plane.answers import (
     ClusterOptimization,
@@ -14,38 +13,24 @@ from ai_engine.control_plane.answers import (
     RiskAssessment,
 )
 from ai_engine.control_plane.derivations.balance import Spread, fewest_nodes, spread_of
-from ai_engine.control_plane.derivations.capacity import INTEGRATION_LIMITS, TARGET_USE, full_use
+from ai_engine.control_plane.derivations.capacity import INTEGRATION_LIMITS, TARGET_USE
 from ai_engine.control_plane.derivations.series import succession
 from ai_engine.control_plane.engine import Outcome, Question
-from ai_engine.control_plane.given import Given, number_of
-from ai_engine.control_plane.moments import moment
-from ai_engine.control_plane.tracks import resource_of
+from ai_engine.control_plane.given import Given
+from ai_engine.control_plane.nodes import Cluster, cluster_of
 from ai_engine.domain.errors import NotAnswerableError
 
 METHOD: Final = "use-of-nodes"
+
+
 METHOD_VERSION: Final = "1"
-RESOURCES: Final = ("cpu", "memory", "storage", "disk", "network", "io", "gpu")
-_NODES: Final = ("node_id", "node", "host", "vm_id", "id", "name", "resource_id")
+
+
 # Above, nodes are used unevenly: the standard deviation is a fifth of the mean.
 UNEVEN: Final = 0.2
+
+
 LOW, HIGH = INTEGRATION_LIMITS
-
-
-@dataclass(frozen=True, slots=True)
-class _Cluster:
-    """What is known of a cluster: by resource the use of nodes, as shares, and what was not read."""
-
-    samples: Mapping[str, list[dict[str, float]]]
-    notes: list[str]
-    clusters: Mapping[str, str]
-
-    def nodes(self) -> dict[str, dict[str, float]]:
-        """Return the mean use of each node by resource."""
-        found: dict[str, dict[str, float]] = {}
-        for resource, samples in self.samples.items():
-            for node, use in spread_of(resource, samples).nodes.items():
-                found.setdefault(node, {})[resource] = use
-        return found
 
 
 def optimize_cluster(question: Question) -> Outcome:
@@ -59,7 +44,7 @@ def optimize_cluster(question: Question) -> Outcome:
     given = Given(question.fields)
     data = given.inner("cluster_data")
     rows = data.items("nodes") or given.items("performance_data")
-    cluster = _cluster(rows, data)
+    cluster = cluster_of(rows, data)
     found, gains, risk, confidence = _recommend(
         cluster, given, given.text("cluster_id"), "goals", "optimization_goals"
     )
@@ -76,7 +61,7 @@ def optimize_performance(question: Question) -> Outcome:
         If no node's use was understood.
     """
     given = Given(question.fields)
-    cluster = _cluster(given.items("performance_data"), Given({}))
+    cluster = cluster_of(given.items("performance_data"), Given({}))
     name = given.text("cluster_id")
     found, gains, _, confidence = _recommend(cluster, given, name, "optimization_goals", "goals")
     order = [f"{one.type}: {one.target}" for one in sorted(found, key=lambda one: one.priority)]
@@ -91,53 +76,8 @@ def _confidence_is() -> str:
     )
 
 
-def _cluster(rows: list[Any], data: Given) -> _Cluster:
-    """Return what rows of nodes say: one row a node and moment, with the use of resources."""
-    by_moment: dict[tuple[float, str], dict[str, dict[str, float]]] = {}
-    highest: dict[str, float] = {}
-    clusters: dict[str, str] = {}
-    unread: dict[str, None] = {}
-    turns: dict[str, int] = {}
-    for number, row in enumerate(rows):
-        if not isinstance(row, Mapping):
-            continue
-        node = next((str(row[key]) for key in _NODES if row.get(key) not in (None, "")), f"node {number + 1}")
-        at = moment(row.get("timestamp"))
-        turns[node] = turns.get(node, 0) + 1
-        # Rows without a time: the n-th row of each node is of one moment.
-        place = (at if at is not None else 0.0, "" if at is not None else str(turns[node]))
-        if row.get("cluster_id") not in (None, ""):
-            clusters[node] = str(row["cluster_id"])
-        for name, value in row.items():
-            resource = resource_of(str(name))
-            use = number_of(value)
-            if name in _NODES or name in ("timestamp", "cluster_id"):
-                continue
-            if use is None or use < 0 or (resource == name and name not in RESOURCES):
-                unread[str(name)] = None
-                continue
-            highest[resource] = max(highest.get(resource, 0.0), use)
-            by_moment.setdefault(place, {}).setdefault(resource, {})[node] = use
-    notes = []
-    if unread:
-        notes.append(f"not understood as the use of a resource, and not used: {', '.join(unread)[:200]}")
-    extra = [name for name in data.fields if name != "nodes"]
-    if extra:
-        notes.append(f"of cluster_data only nodes are used, not {', '.join(map(str, extra))[:200]}")
-    samples: dict[str, list[dict[str, float]]] = {}
-    for place in sorted(by_moment):
-        for resource, uses in by_moment[place].items():
-            try:
-                full = full_use(highest[resource])
-            except ValueError as error:
-                notes = [*notes, f"{resource}: {error}"] if f"{resource}: {error}" not in notes else notes
-                continue
-            samples.setdefault(resource, []).append({node: use / full for node, use in uses.items()})
-    return _Cluster(samples, notes, clusters)
-
-
 def _recommend(
-    cluster: _Cluster, given: Given, name: str, *goals_in: str
+    cluster: Cluster, given: Given, name: str, *goals_in: str
 ) -> tuple[list[Recommendation], dict[str, float], RiskAssessment, float]:
     goals = " ".join(
         str(goal).lower()
@@ -185,7 +125,7 @@ def _wanted(one: Recommendation, goals: str) -> int:
     return sum(word in goals for word in words.get(one.type, ()))
 
 
-def _balance(spread: Spread, cluster: _Cluster) -> list[Recommendation]:
+def _balance(spread: Spread, cluster: Cluster) -> list[Recommendation]:
     """Return what to do about nodes that are used unevenly."""
     if len(spread.nodes) < 2 or spread.variation < UNEVEN:
         return []
@@ -296,7 +236,7 @@ def _size(
     return found
 
 
-def _risk(spreads: Mapping[str, Spread], cluster: _Cluster) -> RiskAssessment:
+def _risk(spreads: Mapping[str, Spread], cluster: Cluster) -> RiskAssessment:
     breakdown, factors, mitigations = {}, [], []
     for resource, spread in spreads.items():
         samples = cluster.samples[resource]

@@ -91,7 +91,7 @@ DOORS: Final[tuple[Door, ...]] = (
         "the upper 95 % quantile of a forecast of historical_usage and predicted_demand, over a target use "
         "of 70 %",
         "predict",
-        "scaling:predict_scaling",
+        "cluster_scaling:predict_scaling",
         pairs=(("predictive_scaling", "predict_scaling"), ("scaling", "optimize")),
     ),
     Door(
@@ -125,7 +125,7 @@ DOORS: Final[tuple[Door, ...]] = (
         answers.AnomalyVerdict,
         _DETECT,
         "predict",
-        "unusual_points:detect_for_scheduler",
+        "unusual_metrics:detect_for_scheduler",
         "/detect/anomaly",
     ),
     Door(
@@ -212,21 +212,21 @@ DOORS: Final[tuple[Door, ...]] = (
         answers.MigrationStrategy,
         "the pre-copy model over vm_data and network_data",
         "predict",
-        "migrations:migration_strategy",
+        "transfers:migration_strategy",
         "/optimize/migration_strategy",
     ),
     Door(
         answers.CompressionChoice,
         f"{_CARRIED}: the entropy, compressibility or ratio in data_profile",
         "predict",
-        "migrations:compression",
+        "transfers:compression",
         "/optimize/compression",
     ),
     Door(
         answers.MemoryIterations,
         "the pre-copy model over vm_memory_pattern",
         "predict",
-        "migrations:memory_iterations",
+        "transfers:memory_iterations",
         "/optimize/memory_iterations",
     ),
     Door(
@@ -240,21 +240,21 @@ DOORS: Final[tuple[Door, ...]] = (
         answers.OrchestratorAnomalies,
         _DETECT,
         "predict",
-        "unusual_points:detect_for_orchestrator",
+        "unusual_metrics:detect_for_orchestrator",
         "/analyze/anomalies",
     ),
     Door(
         answers.MigrationPatterns,
         f"{_CARRIED}: past migrations in historical_data",
         "predict",
-        "migrations:migration_patterns",
+        "past_migrations:migration_patterns",
         "/analyze/patterns",
     ),
     Door(
         answers.Adjustments,
         "the pre-copy model over current_metrics",
         "predict",
-        "migrations:adjustments",
+        "transfers:adjustments",
         "/recommend/adjustments",
     ),
 )

@@ -229,7 +229,7 @@ def registered(engine: Engine, fields: Mapping[str, Any]) -> Outcome:
     """
     require_training_packages()
     from ai_engine.control_plane.answers import RegisteredModel
-    from ai_engine.control_plane.forecasts import info_of_version
+    from ai_engine.control_plane.metric_forecasts import info_of_version
     from ai_engine.control_plane.trained import active_versions
 
     kind = Given(fields).text("model_type").lower()

@@ -15,7 +15,8 @@ from ai_engine.control_plane.doors import DOORS
 from ai_engine.control_plane.forecasts import ENOUGH_TO_TRAIN
 from ai_engine.control_plane.repeats import KEPT_SECONDS
 from ai_engine.control_plane.scaling import MOST_VMS
-from ai_engine.control_plane.trained import MISFIT, own_name
+from ai_engine.control_plane.trained import own_name
+from ai_engine.control_plane.trained_forecasts import MISFIT
 from ai_engine.settings import variable
 from tests.api.serving import Served
 from tests.control_plane.clients import ENVELOPE, SERVICES, decode
