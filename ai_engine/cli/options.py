@@ -19,7 +19,7 @@ QUEUE: Final = ("queue",)
 WORKING: Final = ("workers", "training_memory")
 SERVING: Final = (
     *("host", "port", "allowed_hosts", "no_auth", "max_body_bytes", "max_upload_bytes", "request_timeout"),
-    *("verify_rate", "cleanup_keep", "cleanup_every", "metrics_models"),
+    *("verify_rate", "cleanup_keep", "cleanup_every", "metrics_models", "resource_models"),
 )
 LOGGING: Final = ("log_level", "log_format")
 

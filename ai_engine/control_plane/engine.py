@@ -114,6 +114,8 @@ class Outcome:
         How many numbers were foretold; 0: it is no prediction.
     anomalies, optimizations : int
         How many were found.
+    final : bool
+        Whether it stays true: an answer that will be another one soon is not kept for who asks again.
     """
 
     answer: Any  # a dataclass of `answers`
@@ -123,3 +125,4 @@ class Outcome:
     numbers: int = 0
     anomalies: int = 0
     optimizations: int = 0
+    final: bool = True

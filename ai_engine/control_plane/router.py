@@ -193,7 +193,7 @@ async def _processed(
         return refused(str(error))
     seconds = time.perf_counter() - began
     told = Envelope(name, True, outcome.confidence, seconds, outcome.version, data)
-    return Reply(as_json(told), kept=True)
+    return Reply(as_json(told), kept=outcome.final)
 
 
 async def _facts(engine: Engine, door: Door, fields: Mapping[str, Any], name: str, root: str) -> Outcome:
@@ -201,7 +201,7 @@ async def _facts(engine: Engine, door: Door, fields: Mapping[str, Any], name: st
     service = door.pairs[0][0]
     if service == "health":
         health = await engine.health()
-        return Outcome(health, 1.0, "ai-engine", __version__)
+        return Outcome(health, 1.0, "ai-engine", __version__, final=False)
     if service == "model_training":
         return await train(engine, fields, name, root)
     return await to_thread.run_sync(registered, engine, fields)

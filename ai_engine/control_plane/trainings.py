@@ -24,10 +24,12 @@ from ai_engine.domain.errors import (
     NotAnswerableError,
 )
 from ai_engine.domain.jobs import JobStatus
+from ai_engine.jobs.shapes import outcome
 from ai_engine.jobs.submission import submit
 from ai_engine.training.extras import require_training_packages
 from ai_engine.training.kinds import find_kind
 from ai_engine.training.request import FIELDS, ROWS, TrainingRequest
+from ai_engine.training.results import TrainingResult
 
 log = logging.getLogger(__name__)
 
@@ -62,30 +64,10 @@ async def train(engine: Engine, fields: Mapping[str, Any], request_id: str, root
     engine.wake()
     url = f"{root}/train/jobs/{job.job_id}"
     with move_on_after(PATIENCE):
-        told = (await engine.finished(job)).to_mapping()
-        measures = told["performance_metrics"]
-        known = (number_of(measures.get(name)) for name in ("confidence_score", "skill", "accuracy_score"))
-        confidence = next((value for value in known if value is not None), 0.0)
-        answer = Trained(
-            job_id=job.job_id,
-            status_url=url,
-            confidence=confidence,
-            message=f"version {told['model_version']} of {told['model_name']} is saved.{ignored}",
-            training_status=told["training_status"],
-            model_type=told["model_type"],
-            model_name=told["model_name"],
-            model_id=told["model_id"],
-            model_version=told["model_version"],
-            performance_metrics=measures,
-            training_time=told["training_time"],
-            timestamp=told["timestamp"],
-            persisted=told["persisted"],
-            active=told["active"],
-            activation_reason=told.get("activation_reason"),
-            reading=told["reading"],
-        )
-        return Outcome(answer, confidence, told["model_name"], told["model_version"])
+        return _completed(await engine.finished(job), job.job_id, url, ignored)
     job = await to_thread.run_sync(queue.get, job.job_id)
+    if job.status.is_ended:  # in the last moment; raises what it failed with
+        return _completed(outcome(job), job.job_id, url, ignored)
     answer = Trained(
         training_status=job.status.value,
         model_type=wanted.kind,
@@ -96,7 +78,34 @@ async def train(engine: Engine, fields: Mapping[str, Any], request_id: str, root
         message=f"the training goes on as job {job.job_id}: ask for it at {url}, or repeat the "
         f"request.{ignored}",
     )
-    return Outcome(answer, 0.0, wanted.model_name, "")
+    return Outcome(answer, 0.0, wanted.model_name, "", final=False)
+
+
+def _completed(result: TrainingResult, job_id: str, url: str, ignored: str) -> Outcome:
+    """Return the answer of a training that has made a version."""
+    told = result.to_mapping()
+    measures = told["performance_metrics"]
+    known = (number_of(measures.get(name)) for name in ("confidence_score", "skill", "accuracy_score"))
+    confidence = max(next((value for value in known if value is not None), 0.0), 0.0)
+    answer = Trained(
+        job_id=job_id,
+        status_url=url,
+        confidence=confidence,
+        message=f"version {told['model_version']} of {told['model_name']} is saved.{ignored}",
+        training_status=told["training_status"],
+        model_type=told["model_type"],
+        model_name=told["model_name"],
+        model_id=told["model_id"],
+        model_version=told["model_version"],
+        performance_metrics=measures,
+        training_time=told["training_time"],
+        timestamp=told["timestamp"],
+        persisted=told["persisted"],
+        active=told["active"],
+        activation_reason=told.get("activation_reason"),
+        reading=told["reading"],
+    )
+    return Outcome(answer, confidence, told["model_name"], told["model_version"])
 
 
 def _wanted(fields: Mapping[str, Any]) -> tuple[TrainingRequest, list[dict[str, Any]], str]:
@@ -249,7 +258,7 @@ def registered(engine: Engine, fields: Mapping[str, Any]) -> Outcome:
             kinds[0],
             confidence,
         )
-        return Outcome(answer, confidence, info.name, info.version)
+        return Outcome(answer, confidence, info.name, info.version, final=False)
     raise NotAnswerableError(
         f"what the model of {kind or 'no model_type'} is",
         "no active version of that type has a measure. Train one with POST /train",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
+from ai_engine.control_plane.trained_forecasts import _misfits
 from ai_engine.domain.jobs import JobStatus
 from ai_engine.jobs.waiting import followed
+from ai_engine.training.estimators.protocol import RowEstimator
 from tests.api.serving import Served, serving
 from tests.control_plane.clients import SERVICES, IntegrationLayer, decode
 from tests.control_plane.conftest import sending
@@ -74,6 +76,26 @@ def test_a_history_in_another_unit_is_none_of_the_model(trained: Served) -> None
     assert 20_000 < told["prediction"] < 90_000
 
 
+class _Constant(RowEstimator):
+    """Foretells one number for ever."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def predict(self, rows: Sequence[Any], horizon: int | None = None) -> list[dict[str, Any]]:
+        return [{"cpu": self.value} for _ in range(horizon or 1)]
+
+
+@pytest.mark.parametrize(("value", "misfits"), [(50.0, False), (159.0, False), (161.0, True), (-41.0, True)])
+def test_a_model_that_is_far_off_on_the_very_rows_is_not_asked(value: float, misfits: bool) -> None:
+    """Rows of 40 and 60 in turns: a spread of 10, and 20 for the last value of 40 at a time of 60."""
+    rows_ = [{"cpu": 40.0 + 20 * (i % 2)} for i in range(41)]
+    assert _misfits(_Constant(value), rows_[:-1], "cpu", 1, None) is misfits
+    assert not _misfits(_Constant(value), [{"mem": 1.0}] * 9, "cpu", 1, None)
+
+
 def test_a_trained_detector_is_asked_first(trained: Served) -> None:
     history = rows(100)
     body = {"resource_id": "vm-1", "metrics": history[-1], "historical_data": history[:-1]}
@@ -103,6 +125,13 @@ def test_a_trained_model_of_migrations_is_asked_first(trained: Served) -> None:
     ranked = trained.post("/predict/migration", body | {"network_topology": loads}).json()
     assert (ranked["recommended_host"], ranked["model_used"]) == ("c", "migration_predictor 1.0.0")
     assert ranked["prediction_time"] == pytest.approx(40, abs=3)
+
+
+def test_facts_are_told_as_they_are_now(trained: Served) -> None:
+    for pair, data in ((("health", "check"), {}), (("model", "info"), {"model_type": "anomaly_detection"})):
+        first, second = (process(trained, *pair, data, "fact") for _ in range(2))
+        assert first["success"]
+        assert first["process_time"] != second["process_time"]
 
 
 def test_the_version_of_a_type_is_told_flat(trained: Served) -> None:
@@ -161,6 +190,10 @@ def test_a_training_that_takes_longer_answers_with_its_job(
         assert told["data"]["training_status"] == "queued"
         assert server.get(told["data"]["status_url"]).json()["job_id"] == told["data"]["job_id"]
         assert told["data"]["job_id"] in told["data"]["message"]
+        server.registry.queue.cancel(told["data"]["job_id"])
+        again = process(server, "model", "train", data, "t")  # what was queued is not so for a day
+        assert not again["success"]
+        assert "cancelled" in again["error"]
 
 
 @pytest.mark.parametrize(
