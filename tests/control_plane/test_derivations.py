@@ -33,6 +33,7 @@ from ai_engine.control_plane.derivations.unusual import (
     score_of,
     severity_of,
 )
+from ai_engine.control_plane.derivations.windows import Places, measured
 from ai_engine.control_plane.derivations.workload import dominant, workload_of
 from ai_engine.control_plane.tracks import Track, tracks_of
 from ai_engine.training.arrays import FloatArray
@@ -508,3 +509,28 @@ def test_errors_are_those_of_the_windows() -> None:
     assert found.baseline_mae == pytest.approx(2.5)
     assert found.mae == pytest.approx(2.5, abs=0.6)
     assert found.checked <= 20 * 4
+
+
+def test_an_interval_never_shrinks_with_the_step() -> None:
+    """Errors of 10 up to three steps ahead, of 1 beyond: the wider interval holds for later steps too."""
+    places = Places.of(60, 8, 20)
+    shape = (1, len(places.origins), len(places.judged))
+    seen = np.where(places.judged <= 3, 10.0, 1.0) * np.ones(shape)
+    found = measured(np.zeros((*shape, 1)), seen, np.zeros((1, 8, 1)), places)
+    assert found.width[0, 0] >= 10
+    assert (np.diff(found.width[0]) >= 0).all()
+    assert found.held.tolist() == found.checked.tolist()
+    later = measured(np.zeros((*shape, 1)), seen[:, :, ::-1], np.zeros((1, 8, 1)), places)
+    assert later.width[0, 0] < later.width[0, -1]
+
+
+def test_a_formula_that_was_right_is_what_is_foretold() -> None:
+    places = Places.of(60, 8, 20)
+    shape = (1, len(places.origins), len(places.judged))
+    right = np.random.default_rng(0).normal(size=shape)
+    past = np.stack([np.zeros(shape), right, np.full(shape, np.nan)], axis=-1)
+    now = np.tile([1.0, 2.0, 3.0], (1, 8, 1))
+    found = measured(past, right, now, places)
+    assert found.expected.tolist() == [[2.0] * 8]
+    assert found.errors.max() == 0
+    assert found.naive == pytest.approx(np.abs(right[:, -found.naive.shape[1] :]))
