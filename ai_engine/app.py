@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from typing import Final
 
 from fastapi import FastAPI, Request
 
 from ai_engine.api.application import OpenArtifact, create_app, include
 from ai_engine.api.identity import SESSION
-from ai_engine.api.rights import principal_of
+from ai_engine.api.instruments import Instruments
+from ai_engine.api.request_body import read_object
+from ai_engine.api.rights import Models, Right, check_scope, principal_of
+from ai_engine.api.routes.operations import health_told
 from ai_engine.api.service import Service
 from ai_engine.api.sessions import Session
+from ai_engine.api.trainings import finished
+from ai_engine.control_plane.engine import Counts, Engine
+from ai_engine.control_plane.router import router as doors
+from ai_engine.control_plane.router import scopes, with_question
 from ai_engine.dashboard.pages import Shown, router
+from ai_engine.domain.rights import Scope
 from ai_engine.logs import configure
 from ai_engine.registry.registry import Registry
 from ai_engine.settings import Settings, check_reach, from_environment, origins
 from ai_engine.wiring import keys_exist, open_registry, upkeep
+
+# The route of predictions, as requests are counted by it.
+_PREDICT: Final = "/models/{model_name}/predict"
 
 
 def build(registry: Registry, settings: Settings, hosts: Collection[str] = ()) -> FastAPI:
@@ -30,6 +44,11 @@ def _complete(
 ) -> FastAPI:
     complete = create_app(opened, hosts)
     include(complete, router(_shown))
+    # Doors choose among all models.
+    rights = {name: Right(tuple(map(Scope, wanted)), Models.ALL) for name, wanted in scopes().items()}
+    include(complete, doors(_engine), rights)
+    plain = complete.openapi
+    complete.openapi = lambda: with_question(plain())  # type: ignore[method-assign]  # as FastAPI documents
     return complete
 
 
@@ -45,6 +64,40 @@ def _shown(request: Request) -> Shown:
         signed_in=principal.name.partition(" (")[0] if session else None,
         token=session.token if session else "",
     )
+
+
+def _engine(request: Request) -> Engine:
+    """Return what the doors of the control plane use of the service that a request reached."""
+    service: Service = request.app.state.service
+    instruments = service.instruments
+    return Engine(
+        registry=service.acting(request),
+        settings=service.settings,
+        read=read_object,
+        health=partial(health_told, service, principal_of(request).rights),
+        finished=partial(finished, service),
+        wake=service.workers.wake,
+        predicted=instruments.predicted,
+        refused=partial(_refused, instruments),
+        counts=partial(_counts, instruments),
+        lane=service.large_bodies,
+        check=lambda scope: check_scope(principal_of(request), request, Scope(scope)),
+    )
+
+
+def _refused(instruments: Instruments, code: str) -> None:
+    instruments.refusals[code] += 1
+
+
+def _counts(instruments: Instruments) -> Counts:
+    """Return what was predicted and refused, at the doors and at ``/models/{name}/predict``."""
+    failed = Counter(instruments.refusals)
+    for (_, route, status), count in instruments.requests.items():
+        if route == _PREDICT and status >= "400":
+            failed[f"http-{status}"] += count
+    answered = {name: sum(told.times.counts) for name, told in instruments.predictions.items()}
+    total = sum(told.times.total for told in instruments.predictions.values())
+    return Counts(answered, total, tuple(instruments.recent), failed)
 
 
 @contextmanager

@@ -44,6 +44,7 @@ class Settings:
     workers: int | None = None
     queue: int = 1000
     sources: str | None = None
+    resource_models: int = 100
     verify_rate: float = 8e6
     cleanup_keep: int | None = None
     cleanup_every: float = 86400.0
@@ -79,6 +80,7 @@ ABOUT = {
     "workers": "Trainings that run at once in `serve` and `worker`; 0: none. Default: as many as cores.",
     "queue": "Trainings that may wait.",
     "sources": "Directory of the files that schedules set over HTTP train on. Default: none can be set.",
+    "resource_models": "Models of single resources that trainings beside answers may make; 0: none.",
     "verify_rate": "Bytes a second at which `serve` re-reads artifacts to find rot; 0: never.",
     "cleanup_keep": "Versions of each model that `serve` keeps when it cleans up. Default: no clean-up.",
     "cleanup_every": "Seconds between two clean-ups of `serve`.",

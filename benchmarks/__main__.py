@@ -25,6 +25,7 @@ QUESTIONS = (
     "http",
     "jobs",
     "access",
+    "control_plane",
 )
 # Minutes, and a package index in reach: only asked by name or by --full.
 SLOW = ("install_size",)

@@ -1,8 +1,9 @@
-"""Write docs/reference.md from the code; with --check, only say whether it is as it would be written."""
+"""Write what the pages say of the code; with --check, only say whether it is as it would be written."""
 
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from ai_engine.api.prometheus import exposition
 from ai_engine.catalogue.sql.tables import ENGINE_TABLES, SEED_TABLES
 from ai_engine.cli import main as cli
 from ai_engine.cli.main import ABOUT, EXIT_CODES
+from ai_engine.control_plane.doors import DOORS
 from ai_engine.domain import errors
 from ai_engine.domain import filters as language
 from ai_engine.domain.error_codes import CODES, every_code
@@ -32,6 +34,8 @@ from ai_engine.training.kinds import BUILT_IN
 from ai_engine.wiring import open_registry
 
 TARGET = Path(__file__).parent / "reference.md"
+CONTROL_PLANE = Path(__file__).parent / "control-plane.md"
+_DOORS = re.compile(r"(?<=<!-- doors: written by `make docs` -->\n).*?(?=<!-- /doors -->)", re.DOTALL)
 
 
 def commands() -> str:
@@ -177,16 +181,33 @@ def reference() -> str:
     )
 
 
+def doors() -> str:
+    """Return every door of the control plane: where it is, what it answers from, and which right it needs."""
+    lines = ["", "| asked as | answered from | needs |", "|---|---|---|"]
+    for door in DOORS:
+        asked = [f"`{door.method} {door.path}`"] if door.path else []
+        asked += [f"`{service}/{method}`" for service, method in door.pairs]
+        lines.append(f"| {'<br>'.join(asked)} | {door.source} | `{door.scope}` |")
+    return "\n".join([*lines, "", ""])
+
+
+def pages() -> dict[Path, str]:
+    """Return each page as the code says it."""
+    told = doors()
+    return {TARGET: reference(), CONTROL_PLANE: _DOORS.sub(lambda _: told, CONTROL_PLANE.read_text())}
+
+
 def main() -> int:
-    """Write the page, or check it."""
-    wanted = reference()
+    """Write the pages, or check them."""
+    wanted = pages()
     if "--check" not in sys.argv:
-        TARGET.write_text(wanted)
+        for page, text in wanted.items():
+            page.write_text(text)
         return 0
-    if TARGET.exists() and TARGET.read_text() == wanted:
-        return 0
-    print(f"{TARGET.name} is not what the code says; run `make docs`", file=sys.stderr)
-    return 1
+    stale = [page for page, text in wanted.items() if not page.exists() or page.read_text() != text]
+    for page in stale:
+        print(f"{page.name} is not what the code says; run `make docs`", file=sys.stderr)
+    return int(bool(stale))
 
 
 if __name__ == "__main__":

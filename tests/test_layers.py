@@ -23,7 +23,7 @@ ORDER = [
     {"training"},
     {"reports", "jobs"},
     {"models"},
-    {"api", "dashboard", "cli"},
+    {"api", "dashboard", "control_plane", "cli"},
     {"app"},
 ]
 # Edges within a group, or to the right, each with its reason.
@@ -63,6 +63,7 @@ THIRD_PARTY = {
     },
     "reports": {"jinja2"},
     "dashboard": {"fastapi", "starlette", "jinja2", "anyio"},
+    "control_plane": {"fastapi", "starlette", "anyio", "numpy"},
     "cli": {"typer", "click", "rich", "uvicorn", "fastapi"},
     "app": {"fastapi", "starlette"},
 }

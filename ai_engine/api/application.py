@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
 
@@ -23,7 +23,7 @@ from ai_engine.api.instruments import Instruments, Measured
 from ai_engine.api.lifetime import Lifetime, OpenArtifact
 from ai_engine.api.request_limits import RequestLimits
 from ai_engine.api.request_log import RequestLog
-from ai_engine.api.rights import RIGHTS, authorize
+from ai_engine.api.rights import RIGHTS, Right, authorize
 from ai_engine.api.routes import (
     audit,
     jobs,
@@ -94,7 +94,7 @@ def create_app(
     app.state = state
     state.lifetime = lifetime
     problems.install(app)
-    state.endpoints = []
+    state.endpoints, state.rights = [], {}
     for router in (
         sign_in.router,
         audit.router,
@@ -110,11 +110,18 @@ def create_app(
     return app
 
 
-def include(app: FastAPI, router: APIRouter) -> None:
-    """Add endpoints to an application. Raises LookupError where one stands in no line of RIGHTS."""
+def include(app: FastAPI, router: APIRouter, rights: Mapping[str, Right] = RIGHTS) -> None:
+    """Add endpoints to an application, with what each of them needs, by its name.
+
+    Raises
+    ------
+    LookupError
+        If that is not said of one.
+    """
     endpoints = [route for route in router.routes if isinstance(route, APIRoute)]
+    app.state.rights |= rights
     for endpoint in endpoints:
-        if endpoint.name not in RIGHTS:
+        if endpoint.name not in rights:
             raise LookupError(f"api/rights.py does not say who may use {endpoint.path}")
     app.state.endpoints.extend(endpoints)
     app.include_router(router)
@@ -136,6 +143,6 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         # Every invalid parameter is answered as a Problem; FastAPI tells its own format beside it.
         for unused in ("HTTPValidationError", "ValidationError"):
             known.pop(unused, None)
-        tell_rights(document, app.state.endpoints)
+        tell_rights(document, app.state.endpoints, app.state.rights)
         app.openapi_schema = document
     return app.openapi_schema

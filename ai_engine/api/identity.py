@@ -53,7 +53,7 @@ class Identified:
         try:
             scope[PRINCIPAL], key = await _identified(scope, service)
         except RefusedError as error:
-            if _is_open(scope, service):
+            if _is_open(scope):
                 scope[PRINCIPAL], key = NOBODY, None
             elif error.status == 401 and _is_page(scope):
                 await _to_sign_in(scope)(scope, receive, send)
@@ -134,11 +134,11 @@ def address_of(scope: Scope) -> str | None:
     return str(client[0]) if client else None
 
 
-def _is_open(scope: Scope, service: Service) -> bool:
+def _is_open(scope: Scope) -> bool:
     """Tell whether a request is for an endpoint that needs no right."""
     for route in scope["app"].state.endpoints:
         if route.matches(scope)[0] is Match.FULL:
-            right = right_of(route.name, service.settings)
+            right = right_of(route.name, scope["app"].state)
             return right is not None and not right.scopes
     return False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections import Counter, OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,6 +20,9 @@ BUCKETS: Final = (
 
 # Models whose predictions are counted: a name costs half a kilobyte, and may be deleted the next moment.
 MOST_MODELS: Final = 10_000
+
+# The last predictions, whose durations are kept for quantiles.
+RECENT: Final = 4_096
 
 # Counted for a client that had gone before its answer; the number that nginx gives it.
 NOBODY: Final = 499
@@ -54,6 +57,8 @@ class Instruments:
         self.seconds: defaultdict[tuple[str, str], Times] = defaultdict(Times)  # by method and route
         # By model, the one that was asked last at the end.
         self.predictions: OrderedDict[str, Predictions] = OrderedDict()
+        self.recent: deque[float] = deque(maxlen=RECENT)  # seconds of the last predictions
+        self.refusals: Counter[str] = Counter()  # questions of the control plane, by the code of the error
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request."""
@@ -66,6 +71,7 @@ class Instruments:
         told = self.predictions.setdefault(model, Predictions())
         told.times.add(seconds)
         told.rows += rows
+        self.recent.append(seconds)
         self.predictions.move_to_end(model)
         if len(self.predictions) > MOST_MODELS:  # what starts anew is a counter's right
             self.predictions.popitem(last=False)

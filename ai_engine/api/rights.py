@@ -9,6 +9,7 @@ from typing import Final
 
 from anyio import to_thread
 from fastapi import Request
+from starlette.datastructures import State
 
 from ai_engine.access.auditing import Refusals
 from ai_engine.access.principals import NOBODY, Principal
@@ -16,7 +17,6 @@ from ai_engine.api.methods import READING
 from ai_engine.api.problems import RefusedError
 from ai_engine.domain.rights import Scope
 from ai_engine.domain.search import Search
-from ai_engine.settings import Settings
 
 # Where a request carries who sent it.
 PRINCIPAL: Final = "ai_engine.principal"
@@ -90,9 +90,11 @@ RIGHTS: Final[Mapping[str, Right]] = {
 }
 
 
-def right_of(endpoint: str, settings: Settings) -> Right | None:
-    """Return what an endpoint needs; None where nobody may use it."""
-    return _OPEN if endpoint == "metrics" and settings.public_metrics else RIGHTS.get(endpoint)
+def right_of(endpoint: str, state: State) -> Right | None:
+    """Return what an endpoint of a running application needs; None where nobody may use it."""
+    rights: Mapping[str, Right] = state.rights
+    public = endpoint == "metrics" and state.service.settings.public_metrics
+    return _OPEN if public else rights.get(endpoint)
 
 
 def principal_of(request: Request) -> Principal:
@@ -126,7 +128,7 @@ async def note_refusal(request: Request, error: RefusedError, model: str | None 
 
 
 def _check(request: Request, principal: Principal) -> None:
-    right = right_of(request.scope["route"].name, request.app.state.service.settings)
+    right = right_of(request.scope["route"].name, request.app.state)
     if right is None:
         raise RefusedError(403, "not-allowed", "no right is defined for this endpoint, so that nobody has it")
     if not right.scopes:

@@ -450,6 +450,8 @@ class HealthReply(Reply):
         description="A hundred at most, first those with a warning; null while the database cannot be read."
     )
     warnings: list[str] = Field(description="What somebody should do something about.")
+    timestamp: str
+    components: dict[str, str] = Field(description="How each part is: database, models, trainings.")
 
 
 class LiveReply(Reply):

@@ -21,7 +21,7 @@ SERVING: Final = (
     *("host", "port", "allowed_hosts", "no_auth", "open_to", "public_metrics", "trusted_proxies"),
     *("tls_cert", "tls_key"),
     *("max_body_bytes", "max_upload_bytes", "max_requests", "rate_limit", "request_timeout"),
-    *("verify_rate", "cleanup_keep", "cleanup_every", "metrics_models", "sources"),
+    *("verify_rate", "cleanup_keep", "cleanup_every", "metrics_models", "sources", "resource_models"),
 )
 LOGGING: Final = ("log_level", "log_format")
 

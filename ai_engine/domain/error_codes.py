@@ -54,6 +54,7 @@ CODES: Final[Mapping[type[AIEngineError], str]] = {
     errors.JobLostError: "job-lost",
     errors.ScheduleNotFoundError: "schedule-not-found",
     errors.ScheduleChangedError: "schedule-changed",
+    errors.NotAnswerableError: "not-answerable",
 }
 
 # Of requests that are refused for how they were sent, and of commands that were typed wrongly.

@@ -19,6 +19,7 @@ next, and keeps the values that it speaks of as attributes::
     │   ├── NoPreviousVersionError (LookupError)
     │   ├── KeyExistsError (FileExistsError)
     │   ├── JobStateError (RuntimeError)
+    │   ├── NotAnswerableError (LookupError)
     │   ├── LeaseLostError (RuntimeError)
     │   └── ScheduleChangedError (RuntimeError)
     ├── SerializationError (TypeError)
@@ -220,6 +221,14 @@ class KeyExistsError(ConflictError, FileExistsError):
             f"there is a key named {name!r} already, {key_id}. Give another name, or replace that one with "
             f"`ai-engine keys rotate {key_id}`"
         )
+
+
+class NotAnswerableError(ConflictError, LookupError):
+    """Neither a trained model nor what the request carries can answer a question; no number was made up."""
+
+    def __init__(self, question: str, wanted: str) -> None:
+        self.question, self.wanted = question, wanted
+        super().__init__(f"{question} cannot be answered: {wanted}")
 
 
 class JobStateError(ConflictError, RuntimeError):

@@ -17,7 +17,8 @@ from ai_engine.access.auditing import seal
 from ai_engine.access.keyring import Keyring
 from ai_engine.access.signing import SigningKey
 from ai_engine.api.application import include
-from ai_engine.api.rights import RIGHTS
+from ai_engine.control_plane.doors import DOORS, HEALTH, PAIRS, PROCESS
+from ai_engine.control_plane.router import name_of
 from ai_engine.domain.rights import Rights, Scope, checked_scopes
 from ai_engine.jobs.schedules import new_schedule
 from tests.api.serving import Served, serving, train_body
@@ -78,6 +79,20 @@ TABLE = {
     "remove_schedule": Request("DELETE", "/models/{model}/schedule", None, ("train",)),
     "run_schedule": Request("POST", "/models/{model}/schedule/run", None, ("train",)),
     "audit_log": Request("GET", "/audit", None, ("admin",), for_team=False),
+    **{
+        name_of(door.path): Request(
+            door.method, door.path, {} if door.method == "POST" else None, (door.scope,), for_team=False
+        )
+        for door in DOORS
+        if door.path
+    },
+    name_of(PROCESS): Request(
+        "POST",
+        PROCESS,
+        {"service": "model_management", "method": "get_info", "data": {}},
+        ("read",),
+        for_team=False,
+    ),
 }
 
 
@@ -140,8 +155,8 @@ def refused(answer: httpx.Response, status: int, code: str) -> str:
     return str(problem["detail"])
 
 
-def test_the_table_has_every_endpoint() -> None:
-    assert set(TABLE) == set(RIGHTS)
+def test_the_table_has_every_endpoint(guarded: Guarded) -> None:
+    assert set(TABLE) == set(guarded.server.app.state.rights)
 
 
 def test_an_endpoint_without_a_right_keeps_the_server_from_starting(guarded: Guarded) -> None:
@@ -322,6 +337,37 @@ def test_the_document_tells_the_scopes(guarded: Guarded) -> None:
     assert "`train`" in train["description"]
     assert {"401", "403", "429"} <= set(train["responses"])
     assert "security" not in document["paths"]["/health"]["get"]
+
+
+def asked(guarded: Guarded, key: str, service: str, method: str, **data: Any) -> httpx.Response:
+    """Ask as the integration layer does, always under the same id."""
+    body = {"id": "the same", "service": service, "method": method, "data": data}
+    headers = {"Authorization": f"Bearer {key}"}
+    return guarded.server.post(PROCESS, body, headers=headers)
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids="/".join)
+@pytest.mark.parametrize("scope", ["read", "predict", "train"])
+def test_the_service_that_is_asked_for_says_what_is_needed(
+    guarded: Guarded, pair: tuple[str, str], scope: str
+) -> None:
+    answer = asked(guarded, guarded.key(scope), *pair)
+    if pair == HEALTH:
+        assert answer.json()["success"] is True
+    elif scope == PAIRS[pair].scope:
+        assert answer.status_code == 200
+    else:
+        assert PAIRS[pair].scope in refused(answer, 403, "not-allowed")
+
+
+def test_an_answer_that_is_kept_is_not_told_to_who_has_no_right(guarded: Guarded) -> None:
+    points = [
+        {"timestamp": f"2026-01-01T00:{minute:02}:00Z", "value": 40 + minute % 7} for minute in range(60)
+    ]
+    given = {"node_id": "n", "resource_type": "cpu", "horizon_minutes": 5, "historical_data": points}
+    pair = ("resource_prediction", "predict_demand")
+    assert asked(guarded, guarded.key("predict"), *pair, **given).json()["success"] is True
+    refused(asked(guarded, guarded.key("read"), *pair, **given), 403, "not-allowed")
 
 
 # -- addresses, and no keys ---------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ import pytest
 from ai_engine.training.engine import Trained, fit
 from ai_engine.training.estimators.workload import WorkloadForecasterV1
 from ai_engine.training.progress import Progress
-from ai_engine.training.recipes.workload import STRONG, pattern_of, season_strength
 from ai_engine.training.request import TrainingRequest
+from ai_engine.training.workload_pattern import STRONG, pattern_of, season_strength
 
 from .tables import Row, waves
 from .test_fleet import hourly

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from fastapi.routing import APIRoute
 
 from ai_engine.api import schemas
-from ai_engine.api.rights import RIGHTS
+from ai_engine.api.rights import Right
 
 _ABOUT: Final = {
     401: "A key is needed: `Authorization: Bearer KEY`.",
@@ -42,13 +42,13 @@ def _problem(status: int) -> dict[str, Any]:
     return {"description": _ABOUT[status], "content": content}
 
 
-def tell_rights(document: dict[str, Any], endpoints: Iterable[APIRoute]) -> None:
+def tell_rights(document: dict[str, Any], endpoints: Iterable[APIRoute], rights: Mapping[str, Right]) -> None:
     """Add to an OpenAPI document (JSON values) which scope each operation needs."""
     names = {(one.path_format, way.lower()): one.name for one in endpoints for way in one.methods or ()}
     document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            right = RIGHTS[names[path, method]]
+            right = rights[names[path, method]]
             if not right.scopes:
                 continue
             operation["security"] = [{"key": []}]

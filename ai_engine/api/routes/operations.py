@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Request
@@ -14,9 +15,11 @@ from ai_engine.api.json_response import Answer
 from ai_engine.api.problems import RefusedError, stopping
 from ai_engine.api.rights import principal_of
 from ai_engine.api.routes.openapi import answers
-from ai_engine.api.service import Running, address_of
-from ai_engine.domain.rights import Scope
+from ai_engine.api.service import Running, Service, address_of
+from ai_engine.domain.clock import now, to_iso
+from ai_engine.domain.rights import Rights, Scope
 from ai_engine.registry.json_views import health_answer
+from ai_engine.training.extras import can_train
 
 router = APIRouter(tags=["operations"])
 
@@ -27,11 +30,23 @@ async def health(service: Running, request: Request) -> Answer:
 
     It needs no key; what schedules say of their models is told to who may read.
     """
+    return Answer(await health_told(service, principal_of(request).rights))
+
+
+async def health_told(service: Service, rights: Rights) -> dict[str, Any]:
+    """Return what ``GET /health`` answers (JSON values): with its moment, and with each part by itself."""
     state = await service.health.state()
-    if not principal_of(request).rights.allow(Scope.READ):
+    if not rights.allow(Scope.READ):
         state = state | {"schedules": None, "warnings": []}
     uptime = time.monotonic() - service.started
-    return Answer(health_answer(state, uptime, service.database, await service.health.actives()))
+    told = health_answer(state, uptime, service.database, await service.health.actives())
+    stopping = service.workers.stopping
+    components = {
+        "database": state["status"],
+        "models": "healthy" if not state.get("damaged") else "degraded",
+        "trainings": "stopping" if stopping else "healthy" if can_train() else "not installed",
+    }
+    return {**told, "timestamp": to_iso(now()), "components": components}
 
 
 @router.get("/health/live", responses=answers(schemas.LiveReply))
