@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import sys
 import threading
@@ -14,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from ai_engine.domain.digests import digest_of
 from ai_engine.domain.errors import CatalogueUnavailableError, JobLostError, QueueFullError
-from ai_engine.domain.jobs import JobStatus, Outcome, Usage, failure
+from ai_engine.domain.jobs import JobRows, JobStatus, NewJob, Outcome, Usage, failure
 from ai_engine.jobs import attempt
 from ai_engine.jobs.waiting import followed
 from ai_engine.models import ModelManager
@@ -191,10 +191,12 @@ def snapshot_of(directory: Path, target: Path) -> None:
 
 def replace(directory: Path, with_: Path | None) -> None:
     """Take the database away under everybody who has it open, and put another one in its place."""
-    for ending in ("-wal", "-shm", ""):
+    for ending in ("-wal", "-shm"):
         (directory / f"model_registry.db{ending}").unlink(missing_ok=True)
-    if with_ is not None:
-        shutil.copy(with_, directory / "model_registry.db")
+    if with_ is None:
+        (directory / "model_registry.db").unlink()
+    else:  # in one step: half a database would be taken for a damaged one, and set aside
+        with_.rename(directory / "model_registry.db")
 
 
 @pytest.mark.parametrize("how", ["deleted", "restored"])
@@ -249,16 +251,12 @@ def test_a_job_of_a_database_that_is_gone_is_lost_with_a_sentence(how: str, tmp_
 def test_a_thousand_jobs_wait_and_each_is_done_once(tmp_path: Path) -> None:
     with ModelManager(tmp_path) as manager:
         queue = manager.registry.queue
-
-        def submit() -> str:
-            return queue.submit(
-                [b"[]"], "json", model_name="cpu", model_type="kind", spec={}, limit=1000
-            ).job_id
-
-        ids = [submit() for _ in range(1000)]
+        with queue.stores.catalogue.write() as transaction:
+            new = NewJob("cpu", "kind", {}, JobRows(digest_of(b"[]"), "json", 2))
+            ids = [transaction.jobs.enqueue(new, 1000)[0].job_id for _ in range(1000)]
         assert ids == sorted(ids)
         with pytest.raises(QueueFullError):
-            submit()
+            ask(manager.registry)
 
         def work(number: int) -> list[str]:
             done = []

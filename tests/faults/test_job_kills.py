@@ -11,7 +11,7 @@ import pytest
 from tests.faults.job_kills import kill_at_random
 
 # `make soak`, of 2,000 rounds, makes 500 kills, which take half an hour.
-KILLS = max(4, int(os.environ.get("AI_ENGINE_SOAK_ROUNDS", "0")) // 4)
+KILLS = max(3, int(os.environ.get("AI_ENGINE_SOAK_ROUNDS", "0")) // 4)
 
 
 @pytest.mark.timeout(7200)
