@@ -364,7 +364,8 @@ def test_an_answer_that_is_kept_is_not_told_to_who_has_no_right(guarded: Guarded
     points = [
         {"timestamp": f"2026-01-01T00:{minute:02}:00Z", "value": 40 + minute % 7} for minute in range(60)
     ]
-    given = {"node_id": "n", "resource_type": "cpu", "horizon_minutes": 5, "historical_data": points}
+    given: dict[str, Any] = {"node_id": "n", "resource_type": "cpu", "horizon_minutes": 5}
+    given["historical_data"] = points
     pair = ("resource_prediction", "predict_demand")
     assert asked(guarded, guarded.key("predict"), *pair, **given).json()["success"] is True
     refused(asked(guarded, guarded.key("read"), *pair, **given), 403, "not-allowed")

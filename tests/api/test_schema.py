@@ -24,6 +24,7 @@ FREE: Final = {
     "VersionWithHistory.algorithms[]",
     "Run.hyperparameters",
     "ScheduledTraining.hyperparameters",
+    "AuditEntryReply.detail",
 }
 TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "string": (str,),
@@ -178,6 +179,8 @@ def test_every_answer_is_what_the_document_says(server: Served) -> None:
     server.registry.save("others", 2)
     assert ask("POST", "/models/cleanup", "?keep_versions=1")["removed"]
     _ask_for_schedules(ask, server)
+    for more in ("?limit=2", "?action=train", "?limit=0", "?page_token=x"):
+        ask("GET", "/audit", more)
     for path in ("/health", "/health/live", "/health/ready", "/metrics"):
         ask("GET", path)
     server.service.workers.stop()

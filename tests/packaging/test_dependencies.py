@@ -16,10 +16,19 @@ ROOT: Final = Path(__file__).parents[2]
 PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 OURS: Final = frozenset(("ai_engine", "tests", "benchmarks", "examples", "docs"))
 # Where the name in a package index is not that of the module.
-CALLED: Final = {"sklearn": "scikit-learn"}
+CALLED: Final = {"sklearn": "scikit-learn", "yaml": "pyyaml"}
 # Tools and types: what runs beside the code, and is not imported by it.
 TOOLS: Final = frozenset(
-    ("mypy", "pytest-timeout", "pytest-xdist", "ruff", "scipy-stubs", "setuptools", "types-psutil")
+    (
+        "mypy",
+        "pytest-timeout",
+        "pytest-xdist",
+        "ruff",
+        "scipy-stubs",
+        "setuptools",
+        "types-psutil",
+        "types-pyyaml",
+    )
 )
 
 
@@ -90,7 +99,7 @@ def test_an_extra_is_there_once_it_works() -> None:
     assert extras["all"] == ["novacron-ai-engine[train]"]
 
 
-@pytest.mark.parametrize("name", ["all", "lowest"])
+@pytest.mark.parametrize("name", ["all", "lowest", "train"])
 def test_a_lock_names_no_host_and_every_digest(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
     assert not re.search(r"https?://|--index|--find-links|file:", text)
