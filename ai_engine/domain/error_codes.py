@@ -99,6 +99,16 @@ def code_of(error: type[AIEngineError]) -> str:
     return next(CODES[kind] for kind in error.__mro__ if kind in CODES)
 
 
+def code_named(name: str) -> str:
+    """Return the public code of an error by the name of its class; what is none of ours failed a training.
+
+    >>> code_named("InvalidInputError"), code_named("MemoryError")
+    ('invalid-input', 'training-failed')
+    """
+    found = (code for kind, code in CODES.items() if kind.__name__ == name)
+    return next(found, CODES[errors.TrainingFailedError])
+
+
 def every_code() -> frozenset[str]:
     """Return every public code."""
     return frozenset(CODES.values()) | frozenset(get_args(Refusal))

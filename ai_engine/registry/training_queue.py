@@ -13,7 +13,9 @@ from hashlib import sha256
 from typing import Any
 
 from ai_engine.artifacts.protocol import Stored
+from ai_engine.domain.audit import AuditEvent
 from ai_engine.domain.digests import named
+from ai_engine.domain.error_codes import code_named
 from ai_engine.domain.errors import ArtifactCorruptedError, JobNotFoundError, OutcomeUnknownError
 from ai_engine.domain.jobs import (
     JOB_LIFETIME,
@@ -217,6 +219,10 @@ class TrainingQueue:
         """End a job without a version. Raises LeaseLostError."""
         with self.stores.catalogue.write(self.actor) as work:
             work.jobs.fail(claim, error, told)
+            job = work.jobs.get(claim.job_id)
+            assert job is not None  # it was just ended
+            code = code_named(str(error.get("type")))
+            work.audit.append(AuditEvent("train", job.model_name, None, code, {"job": job.job_id}))
             work.jobs.record_usage(claim, usage)
 
     def lose(self, claim: JobClaim, told: str, usage: Usage) -> None:

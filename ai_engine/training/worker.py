@@ -20,9 +20,10 @@ import logging
 import os
 import resource
 import threading
+from contextlib import suppress
 from typing import Any, Final, TextIO
 
-from ai_engine.domain.errors import InvalidInputError
+from ai_engine.domain.errors import InvalidInputError, JobNotFoundError, StorageError
 from ai_engine.domain.jobs import JobClaim
 from ai_engine.logs import REQUEST_ID, configure
 from ai_engine.training.events import Completed, Event, Failed, to_line
@@ -97,6 +98,10 @@ def _train(order: dict[str, Any], progress: Progress) -> TrainingResult:
     machine = request.group_column
     rows = read_columns(RowsFile.from_mapping(order["rows"]), () if machine is None else (machine,))
     with open_registry(Settings(**order["settings"])) as registry:
+        if job is not None:
+            # The version is theirs who asked for it, whichever machine has made it.
+            with suppress(StorageError, JobNotFoundError):
+                registry = registry.as_actor(registry.queue.get(job.job_id).submitted_by)
         return TrainingEngine(registry, alone=True).train(request, rows, progress, job)
 
 

@@ -423,6 +423,26 @@ def test_metrics_may_be_public(tmp_path: Path) -> None:
         refused(server.get("/models"), 401, "no-key")
 
 
+def test_a_training_is_theirs_who_asked_for_it(tmp_path: Path) -> None:
+    with serving(tmp_path / "models", workers=1) as server:
+        key = server.service.keyring.create("team", Rights(frozenset({Scope.TRAIN, Scope.ADMIN})))
+        headers = {"Authorization": f"Bearer {key.text}"}
+        server.post("/train", train_body(name="cpu"), headers=headers).raise_for_status()
+        bad = train_body(name="cpu", training_data=[{"cpu": 1}] * 5)
+        assert server.post("/train", bad, headers=headers).status_code == 422
+        entries = server.get("/audit?model=cpu", headers=headers).json()["entries"]
+        told = [(one["action"], one["outcome"], one["actor"].startswith("team (")) for one in entries[::-1]]
+        assert told == [
+            ("submit", "done", True),
+            ("train", "done", True),
+            ("submit", "done", True),
+            ("train", "invalid-input", False),  # the worker tells; the job leads to who asked
+        ]
+        assert entries[0]["detail"] == entries[1]["detail"]
+        saved = server.get("/models/info?name=cpu", headers=headers).json()["models"][0]["saved_by"]
+        assert saved.startswith("team (")
+
+
 # -- how much, and how often --------------------------------------------------------------------------------
 
 
