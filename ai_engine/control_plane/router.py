@@ -27,6 +27,7 @@ from ai_engine.version import __version__
 EngineOf = Callable[[Request], Engine]
 _JSON: Final = "application/json"
 QUESTION: Final = "Question"
+_PROBLEM: Final = {"schema": {"$ref": "#/components/schemas/Problem"}}
 # In front of an id in a key: another service of the same id is other work.
 _SEPARATOR: Final = "\x1f"
 
@@ -254,7 +255,7 @@ def _route(
     about: str,
 ) -> None:
     problems: dict[int | str, dict[str, Any]] = {
-        status: {"description": text, "content": {"application/problem+json": {}}}
+        status: {"description": text, "content": {"application/problem+json": _PROBLEM}}
         for status, text in (
             (409, "Neither a trained model nor the request can answer this; `detail` says what would."),
             (413, "The body is too large."),

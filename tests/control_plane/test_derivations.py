@@ -112,6 +112,33 @@ def test_gaps_and_repeated_times_are_no_harm() -> None:
     assert found.expected == pytest.approx(full.expected, abs=3)
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from([1.0, 300.0, 3600.0, 3e6, 1e9]), min_size=1, max_size=30), st.integers(1, 20))
+def test_points_at_any_times_are_answered(steps_: list[float], steps: int) -> None:
+    """Lone points after gaps of weeks or decades, at the end or between."""
+    times_ = START + np.cumsum([0.0, *steps_])
+    one = Track("cpu", np.array(wave(len(times_))), times_)
+    found = forecast(one, steps)
+    assert found is not None
+    assert np.isfinite(found.upper).all()
+    assert len(judge(one).flags) == len(one)
+    shown = workload_of(one)
+    assert shown is None or math.isfinite(shown.rise)
+    assert forecasts([one] * 4, steps)[0] is None or len(one) >= 24
+
+
+def test_a_lone_point_after_weeks_does_not_hide_what_was_before() -> None:
+    whole = track(wave(100))
+    assert whole.times is not None
+    late = Track("cpu", np.append(whole.values, 50.0), np.append(whole.times, whole.times[-1] + 30 * 86_400))
+    found = workload_of(late)
+    assert found is not None
+    assert found.kind == "periodic"
+    told = forecast(late, 12)
+    assert told is not None
+    assert told.skill > 0.5
+
+
 def test_what_was_never_below_zero_is_not_foretold_below() -> None:
     values = np.random.default_rng(3).exponential(size=80)
     found, below = forecast(track(values), 12), forecast(track(values - 1e-9 - values.min()), 12)
@@ -223,6 +250,14 @@ def test_of_few_points_only_what_is_far_out_is_unusual(
     values: list[float], found: list[tuple[int, int]]
 ) -> None:
     assert runs_of(judge(track(values)).flags) == found
+
+
+def test_what_is_far_out_often_is_usual() -> None:
+    values = np.array(wave(600, height=0))
+    values[np.arange(600) % 30 >= 20] += 40
+    assert judge(track(values)).flags[100:].mean() < 0.02
+    values[500] += 200
+    assert judge(track(values)).flags[500]
 
 
 @pytest.mark.parametrize("value", [50.0, 0.0])

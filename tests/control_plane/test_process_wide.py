@@ -104,7 +104,10 @@ class FakeHost:
         (self.root / "proc" / "meminfo").write_text(
             "MemTotal: 1000 kB\nMemFree: 1 kB\nMemAvailable: 250 kB\n"
         )
-        lines = f"head\nhead\n lo: 99999 0 0 0 0 0 0 0 99999\n eth0: {self.sent} 0 0 0 0 0 0 0 {self.sent}\n"
+        lines = (
+            f"head\nhead\n lo: {7 * self.sent} 0 0 0 0 0 0 0 {self.sent}\n"
+            f" eth0: {self.sent} 0 0 0 0 0 0 0 {self.sent}\n"
+        )
         (self.root / "proc" / "net" / "dev").write_text(lines)
         if speed is not None:
             (self.root / "sys" / "class" / "net" / "eth0").mkdir(parents=True, exist_ok=True)

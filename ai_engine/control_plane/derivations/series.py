@@ -23,6 +23,7 @@ from ai_engine.training.table import Table
 
 # Of two points one error is known, that of the last value. From four on the interval is measured too.
 LEAST_POINTS: Final = 2
+ENOUGH: Final = 4
 MOST_WINDOWS: Final = 40
 # A week of minutes.
 MOST_STEPS: Final = 10_080
@@ -204,14 +205,15 @@ def _seasons(history: History, interval: float | None, steps: int) -> list[int]:
 
 
 def history_of(track: Track, interval: float | None) -> History:
-    """Return the last stretch of a track on a regular grid."""
+    """Return the last history of a track, between gaps of more than two weeks, on a regular grid."""
     if interval is None or track.times is None:
         clock = Clock(0.0, 1.0, timed=False)
         values = track.values
         return History(None, clock, values, np.ones(len(values), dtype=bool))
     day = max(2, round(DAY_SECONDS / interval))
     found = histories(list(stretches(_table(track), interval, (track.name,))), track.name, day)
-    last = found[-1]
+    # A lone point after weeks of nothing is no history; what was before it is.
+    last = found[-1] if len(found[-1]) >= ENOUGH else max(found, key=len)
     if len(last) <= MOST_SLOTS:
         return last
     cut = len(last) - MOST_SLOTS

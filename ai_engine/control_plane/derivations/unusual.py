@@ -34,6 +34,8 @@ LIMIT: Final = 5.0
 # An alarm lies so many times the distance of upper quartile and median beyond the upper quartile of the
 # distances before it as well: in restless series what is far out is usual.
 REACH: Final = 3.0
+# Points before that tell it: the last ones, and a day of five minutes.
+RESTLESS: Final = (72, BEFORE)
 # What was never seen before is unusual that much sooner, by its distance from the nearest value that was.
 NEW: Final = 0.4
 # Scores from 0 to 1, and what they are called from there on.
@@ -126,9 +128,9 @@ def judge(track: Track, limit: float = LIMIT) -> Judged:
     multiples = distance / limit
     flags = distance > limit
     if known.any():
-        upper, middle = (trailing_quantile(distance, BEFORE, share, 0.0) for share in (0.75, 0.5))
-        shifted = np.concatenate([[0.0], (upper + REACH * (upper - middle))[:-1]])
-        flags &= distance > shifted
+        for rows in RESTLESS:
+            upper, middle = (trailing_quantile(distance, rows, share, 0.0) for share in (0.75, 0.5))
+            flags &= distance > np.concatenate([[0.0], (upper + REACH * (upper - middle))[:-1]])
         # What does not stand out is no anomaly, however far out it lies.
         multiples = np.where(flags, multiples, np.minimum(multiples, 0.99))
         beyond = np.where(known, _beyond(values) / np.where(known, spread, 1.0), 0.0) / (NEW * limit)

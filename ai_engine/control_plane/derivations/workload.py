@@ -124,6 +124,8 @@ def workload_of(track: Track) -> Workload | None:
     interval = interval_of(track)
     history = history_of(track, interval)
     values = history.values
+    if len(values) < LEAST_POINTS:
+        return None
     mean, deviation = float(values.mean()), float(values.std())
     low, high = (float(one) for one in np.quantile(values, (0.05, 0.95)))
     season = strongest_season(values, interval)
