@@ -113,7 +113,7 @@ def chained(before: AuditHead, at: datetime, actor: str, event: AuditEvent) -> A
     >>> from datetime import UTC
     >>> entry = chained(BEGINNING, datetime(2026, 1, 2, tzinfo=UTC), "ops", AuditEvent("activate", "cpu"))
     >>> entry.seq, entry.digest[:8]
-    (1, '275dd331')
+    (1, '4b365d7f')
     """
     seq = before.seq + 1
     told = [

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 from typing import Final
 
 from ai_engine.domain.errors import InvalidInputError
+from ai_engine.domain.search import fits
 
 # A pattern that every name matches.
 EVERY_MODEL: Final = "*"
@@ -59,22 +58,12 @@ class Rights:
         >>> rights.cover("team-a-cpu"), rights.cover("team-b-cpu")
         (True, False)
         """
-        return any(_matches(pattern, model) for pattern in self.models)
+        return any(fits(pattern, model) for pattern in self.models)
 
     @property
     def cover_all(self) -> bool:
         """Whether every model is one of theirs."""
         return EVERY_MODEL in self.models
-
-
-@lru_cache(maxsize=1024)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    signs = {"*": ".*", "?": "."}
-    return re.compile("".join(signs.get(sign, re.escape(sign)) for sign in pattern), re.DOTALL)
-
-
-def _matches(pattern: str, model: str) -> bool:
-    return pattern == EVERY_MODEL or _compiled(pattern).fullmatch(model) is not None
 
 
 def checked_scopes(given: Iterable[str]) -> frozenset[Scope]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from ai_engine.domain import clock
@@ -215,7 +216,7 @@ def _compared(found: str | int | float | None, operator: str, value: Value) -> b
         case "!=":
             return found != value
         case "~":
-            return re.fullmatch(_regex(str(value)), str(found), re.DOTALL) is not None
+            return fits(str(value), str(found))
         case "<":
             return found < value  # type: ignore[operator]  # both are text, or neither is
         case "<=":
@@ -225,5 +226,16 @@ def _compared(found: str | int | float | None, operator: str, value: Value) -> b
     return found >= value  # type: ignore[operator]
 
 
-def _regex(pattern: str) -> str:
-    return "".join({"*": ".*", "?": "."}.get(sign, re.escape(sign)) for sign in pattern)
+def fits(pattern: str, text: str) -> bool:
+    """Tell whether text fits a pattern, in which ``*`` and ``?`` stand for any characters.
+
+    >>> fits("cpu-*", "cpu-web"), fits("cpu", "cpu-web")
+    (True, False)
+    """
+    return _compiled(pattern).fullmatch(text) is not None
+
+
+@lru_cache(maxsize=1024)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    signs = {"*": ".*", "?": "."}
+    return re.compile("".join(signs.get(sign, re.escape(sign)) for sign in pattern), re.DOTALL)
