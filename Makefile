@@ -27,7 +27,7 @@ lowest: $(LOWEST)/.ready
 	PYTHONPATH=$(CURDIR) $(LOWEST)/bin/python -m pytest -n 2 -p no:cacheprovider \
 		tests/models tests/catalogue tests/cli/test_models.py tests/cli/test_every_command.py tests/cli/test_busy_server.py \
 		tests/cli/test_completion.py tests/cli/test_config.py tests/cli/test_logs.py tests/api/test_metrics.py \
-		tests/api/test_models.py tests/api/test_reach.py tests/api/test_clients.py \
+		tests/api/test_models.py tests/api/test_reach.py tests/api/test_clients.py tests/api/test_keys.py tests/access \
 		tests/training/test_tabular.py tests/training/test_anomaly.py
 
 serve: $(READY)
