@@ -14,7 +14,7 @@ demo: $(READY)
 	$(BIN)/python examples/demo.py
 
 test: $(READY)
-	@echo "Every test, in a quarter of an hour on two quiet cores: processes are killed, disks filled, the power is cut."
+	@echo "Every test, in less than half an hour on two quiet cores: processes are killed, disks filled, the power is cut."
 	$(BIN)/python -m pytest -n 2
 
 check: $(READY)

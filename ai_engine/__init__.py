@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ai_engine.domain.errors import ModelNotFoundError as ModelNotFoundError
     from ai_engine.domain.errors import NewerCatalogueError as NewerCatalogueError
     from ai_engine.domain.errors import NoPreviousVersionError as NoPreviousVersionError
+    from ai_engine.domain.errors import NotAnswerableError as NotAnswerableError
     from ai_engine.domain.errors import OutcomeUnknownError as OutcomeUnknownError
     from ai_engine.domain.errors import QueueFullError as QueueFullError
     from ai_engine.domain.errors import ReentrantCallError as ReentrantCallError
@@ -56,7 +57,7 @@ _ERRORS = frozenset(
         "CatalogueUnavailableError ClosedError ConflictError IdempotencyKeyReusedError InvalidInputError "
         "InvalidNameError JobLostError JobNotFoundError JobStateError KeyExistsError KeyNotFoundError "
         "LeaseLostError MissingDependencyError ModelLoadError ModelNotFoundError NewerCatalogueError "
-        "NoPreviousVersionError OutcomeUnknownError QueueFullError ReentrantCallError "
+        "NoPreviousVersionError NotAnswerableError OutcomeUnknownError QueueFullError ReentrantCallError "
         "RegistryNotFoundError ScheduleChangedError ScheduleNotFoundError SerializationError "
         "SignatureError SigningKeyError StorageError StorageFullError TrainingFailedError "
         "UnsafeDirectoryError VersionActiveError VersionExistsError VersionNotFoundError"

@@ -223,7 +223,7 @@ def test_health_doctor_and_backup(manager: ModelManager, tmp_path: Path, local_f
     assert (health["status"], health["persistence"]["enabled"]) == ("healthy", True)
     assert health["active_models"] == {"cpu": "1.0.0", "small": "1.0.0"}
     assert health["uptime_seconds"] >= 0
-    assert manager.doctor() == {"healthy": True, "findings": [], "restored": [], "lost": []}
+    assert manager.doctor() == {"healthy": True, "findings": [], "restored": [], "lost": [], "signed": []}
     told = manager.backup(tmp_path / "copy")
     assert (told["directory"], told["versions"]) == (str(tmp_path / "copy"), 2)
     with ModelManager(tmp_path / "copy") as copied:
