@@ -17,6 +17,7 @@ import httpx
 import pytest
 import yaml
 
+from ai_engine.access.networks import parse_networks
 from ai_engine.models import ModelManager
 from ai_engine.settings import ABOUT, variable
 from tests.cli.test_keys import certificate
@@ -143,7 +144,7 @@ def test_compose_lets_in_whom_it_says(models: Path) -> None:
         if address is None:
             return
         reached = url.replace("127.0.0.1", address)
-        inside = any(address.startswith(start) for start in ("10.", "192.168.", "172."))
+        inside = parse_networks("open_to", environment["AI_ENGINE_OPEN_TO"]).rights(address) is not None
         assert httpx.get(f"{reached}/metrics", headers=by_name, trust_env=False).status_code == 200
         asked = httpx.get(f"{reached}/models", headers=by_name, trust_env=False)
         assert asked.status_code == (200 if inside else 401)
