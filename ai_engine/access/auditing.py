@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Container, Sequence
@@ -104,19 +105,21 @@ class Refusals:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
+        self._lock = threading.Lock()
         self._noted: OrderedDict[tuple[str, str, str | None], float] = OrderedDict()
 
     def note(self, actor: str, action: str, model: str | None, code: str, now: float | None = None) -> None:
         """Write down a refusal, as far as that can be done; blocks."""
         moment = time.monotonic() if now is None else now
         which = actor, action, model
-        last = self._noted.get(which)
-        if last is not None and moment - last < _REFUSED_AGAIN:
-            return
-        self._noted[which] = moment
-        self._noted.move_to_end(which)
-        if len(self._noted) > _MOST_REFUSED:
-            self._noted.popitem(last=False)
+        with self._lock:
+            last = self._noted.get(which)
+            if last is not None and moment - last < _REFUSED_AGAIN:
+                return
+            self._noted[which] = moment
+            self._noted.move_to_end(which)
+            if len(self._noted) > _MOST_REFUSED:
+                self._noted.popitem(last=False)
         try:
             with self._catalogue.write(actor) as work:
                 work.audit.append(AuditEvent(action, model, outcome=code))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -171,10 +172,10 @@ class Keyring:
 
     def look(self) -> None:
         """Ask the catalogue whether there are keys, which a restored one may bring without the marker."""
-        with suppress(CatalogueUnavailableError):
-            with self._catalogue.read() as snapshot:
-                self._required = self._required or snapshot.keys.exist()
-            if self._required:
+        with suppress(CatalogueUnavailableError), self._catalogue.read() as snapshot:
+            self._required = self._required or snapshot.keys.exist()
+        if self._required:
+            with suppress(StorageError):  # where nothing can be written, nobody loses the catalogue either
                 self._marker.set()
 
     def any_valid(self) -> bool:
@@ -192,9 +193,8 @@ class Keyring:
             If it opens nothing.
         """
         key_id = _id(text)
-        if self._stamp is None or self._stamp != self._stamp_now() or key_id not in self._fresh:
-            return None
-        return _checked(self._fresh[key_id], text)
+        fresh = self._as_of_now()
+        return _checked(fresh[key_id], text) if key_id in fresh else None
 
     def find(self, text: str) -> ApiKey:
         """Return whose a key is.
@@ -211,10 +211,8 @@ class Keyring:
 
     def get(self, key_id: str) -> ApiKey | None:
         """Return a key by its id; as `find` does it, from memory where the catalogue does not answer."""
-        with self._lock:
-            if self._stamp is not None and self._stamp == self._stamp_now() and key_id in self._fresh:
-                return self._fresh[key_id]
-        return self._read(key_id)
+        fresh = self._as_of_now()
+        return fresh[key_id] if key_id in fresh else self._read(key_id)
 
     def _read(self, key_id: str) -> ApiKey | None:
         try:
@@ -235,11 +233,14 @@ class Keyring:
                 self._known[key_id] = key
         return key
 
-    def _stamp_now(self) -> int | None:
+    def _as_of_now(self) -> Mapping[str, ApiKey | None]:
+        """Return what is known and still so; who reads meanwhile puts another mapping in its place."""
+        with self._lock:
+            stamp, fresh = self._stamp, self._fresh
         try:
-            return self._catalogue.stamp()
+            return fresh if stamp is not None and stamp == self._catalogue.stamp() else {}
         except StorageError:
-            return None
+            return {}
 
     def is_valid(self, key: ApiKey) -> bool:
         """Tell whether a key opens anything now."""

@@ -3,7 +3,7 @@
 A file may hold several, a line each: the first one signs, all of them are known. Heads of the audit log are
 signed with Ed25519 (RFC 8032), which anybody can check who has the public half. Versions are signed with
 HMAC-SHA256 (RFC 2104) under a key derived from the same secret: who checks those is who signs, and it takes
-three microseconds where Ed25519 takes 200.
+three microseconds to sign and four to check, where Ed25519 takes 42 and 109.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from ai_engine.api.instruments import Instruments, Measured
 from ai_engine.api.lifetime import Lifetime, OpenArtifact
 from ai_engine.api.request_limits import RequestLimits
 from ai_engine.api.request_log import RequestLog
-from ai_engine.api.rights import RIGHTS, Right, authorize
+from ai_engine.api.rights import RIGHTS, NotAllowedError, Right, authorize, not_allowed
 from ai_engine.api.routes import (
     audit,
     jobs,
@@ -94,6 +94,7 @@ def create_app(
     app.state = state
     state.lifetime = lifetime
     problems.install(app)
+    app.add_exception_handler(NotAllowedError, not_allowed)
     state.endpoints, state.rights = [], {}
     for router in (
         sign_in.router,

@@ -13,8 +13,9 @@ from starlette.datastructures import State
 
 from ai_engine.access.auditing import Refusals
 from ai_engine.access.principals import NOBODY, Principal
+from ai_engine.api.json_response import Answer
 from ai_engine.api.methods import READING
-from ai_engine.api.problems import RefusedError
+from ai_engine.api.problems import RefusedError, of_refusal
 from ai_engine.domain.rights import Scope
 from ai_engine.domain.search import Search
 
@@ -103,34 +104,41 @@ def principal_of(request: Request) -> Principal:
     return found
 
 
+class NotAllowedError(RefusedError):
+    """A request whose sender lacks the right; `model` is what it was about, where that is one."""
+
+    def __init__(self, detail: str, model: str | None = None) -> None:
+        self.model = model
+        super().__init__(403, "not-allowed", detail)
+
+
+async def not_allowed(request: Request, error: Exception) -> Answer:
+    """Answer who lacks a right, and write down that they tried to change something."""
+    assert isinstance(error, NotAllowedError)
+    if request.method not in READING:
+        refusals: Refusals = request.app.state.service.refusals
+        action = request.scope["route"].name.replace("_", "-")
+        model = error.model or request.path_params.get("model_name")
+        who = principal_of(request).name
+        await to_thread.run_sync(refusals.note, who, action, model, error.code)
+    return of_refusal(error)
+
+
 async def authorize(request: Request) -> None:
     """Refuse a request whose sender lacks the right that its endpoint needs.
 
     Raises
     ------
-    RefusedError
-        403, with the scope or the model that is missing.
+    NotAllowedError
+        With the scope or the model that is missing.
     """
-    try:
-        _check(request, principal_of(request))
-    except RefusedError as error:
-        await note_refusal(request, error)
-        raise
-
-
-async def note_refusal(request: Request, error: RefusedError, model: str | None = None) -> None:
-    """Write down who tried to change something without the right."""
-    if request.method not in READING:
-        refusals: Refusals = request.app.state.service.refusals
-        known = model or request.path_params.get("model_name")
-        action, who = request.scope["route"].name, principal_of(request).name
-        await to_thread.run_sync(refusals.note, who, action.replace("_", "-"), known, error.code)
+    _check(request, principal_of(request))
 
 
 def _check(request: Request, principal: Principal) -> None:
     right = right_of(request.scope["route"].name, request.app.state)
     if right is None:
-        raise RefusedError(403, "not-allowed", "no right is defined for this endpoint, so that nobody has it")
+        raise NotAllowedError("no right is defined for this endpoint, so that nobody has it")
     if not right.scopes:
         return
     check_scope(principal, request, *right.scopes)
@@ -138,9 +146,7 @@ def _check(request: Request, principal: Principal) -> None:
         case Models.IN_PATH:
             check_model(principal, request.path_params["model_name"])
         case Models.ALL if not principal.rights.cover_all:
-            raise RefusedError(
-                403,
-                "not-allowed",
+            raise NotAllowedError(
                 f"{request.method} {request.url.path} is about all models, and {principal.name} is for "
                 f"{_listed(principal.rights.models)} only; use a key for all models",
             )
@@ -152,24 +158,21 @@ def theirs(principal: Principal, search: Search) -> Search:
 
 
 def check_scope(principal: Principal, request: Request, *scopes: Scope) -> None:
-    """Refuse who has none of some scopes. Raises RefusedError."""
+    """Refuse who has none of some scopes. Raises NotAllowedError."""
     if not principal.rights.allow(*scopes):
-        raise RefusedError(
-            403,
-            "not-allowed",
+        raise NotAllowedError(
             f"{request.method} {request.url.path[:200]} needs the scope {' or '.join(scopes)}, and "
             f"{principal.name} has {_listed(sorted(principal.rights.scopes))}",
         )
 
 
 def check_model(principal: Principal, model: str) -> None:
-    """Refuse who may not touch a model. Raises RefusedError."""
+    """Refuse who may not touch a model. Raises NotAllowedError."""
     if not principal.rights.cover(model):
-        raise RefusedError(
-            403,
-            "not-allowed",
+        raise NotAllowedError(
             f"{principal.name} is for the models {_listed(principal.rights.models)}, and {model[:200]!r} is "
             "none of them",
+            model,
         )
 
 

@@ -18,7 +18,9 @@ from ai_engine.domain.errors import (
     InvalidInputError,
     KeyExistsError,
     KeyNotFoundError,
+    StorageError,
 )
+from ai_engine.domain.keys import ApiKey
 from ai_engine.domain.rights import Rights, Scope, checked_patterns, checked_scopes
 
 READ = Rights(frozenset({Scope.READ}))
@@ -192,6 +194,38 @@ def test_a_restored_catalogue_brings_its_keys(
     restored.look()
     assert restored.required()
     assert KeyMarker(elsewhere).is_set()
+
+
+def test_a_restored_catalogue_on_a_disk_that_cannot_be_written_asks_for_keys(
+    catalogue: MemoryCatalogue, keyring: Keyring
+) -> None:
+    class ReadOnly:
+        def is_set(self) -> bool:
+            return False
+
+        def set(self) -> None:
+            raise StorageError("the disk is read-only")
+
+    keyring.create("ops", READ)
+    mounted = Keyring(catalogue, ReadOnly(), "root@host")
+    mounted.look()
+    assert mounted.required()
+
+
+def test_what_is_known_may_be_replaced_while_it_is_asked_for(keyring: Keyring) -> None:
+    made = keyring.create("ops", READ)
+    keyring.find(made.text)
+
+    class Replaced(dict[str, ApiKey | None]):
+        def __contains__(self, key_id: object) -> bool:
+            keyring._fresh = {}  # as another thread does that reads what has just been committed
+            return super().__contains__(key_id)
+
+    keyring._fresh = Replaced(keyring._fresh)
+    assert keyring.known(made.text) == made.key
+    keyring.find(made.text)
+    keyring._fresh = Replaced(keyring._fresh)
+    assert keyring.get(made.key.key_id) == made.key
 
 
 def test_a_lost_catalogue_opens_no_door(keyring: Keyring, open_keyring: Callable[[], Keyring]) -> None:

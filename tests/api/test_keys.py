@@ -328,6 +328,11 @@ def test_who_tries_without_the_right_is_written_down(guarded: Guarded) -> None:
     entries = guarded.server.get("/audit?limit=5", headers=admin).json()["entries"]
     tried = [(one["action"], one["model"], one["outcome"]) for one in entries if "curious" in one["actor"]]
     assert tried == [("roll-back", "team-b-cpu", "not-allowed")]
+    others = guarded.key("train", models=("team-z-*",))
+    refused(guarded.send(TABLE["train"], others), 403, "not-allowed")  # found out once its body is read
+    entry = guarded.server.get("/audit?action=train&limit=1", headers=admin).json()["entries"][0]
+    assert (entry["model"], entry["outcome"]) == ("team-a-cpu", "not-allowed")
+    assert "team-z-*" in entry["actor"]
 
 
 def test_the_document_tells_the_scopes(guarded: Guarded) -> None:
